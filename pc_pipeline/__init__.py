@@ -1,0 +1,2 @@
+"""From video files to people counts a site manager can trust."""
+

@@ -1,0 +1,59 @@
+"""`pc`, the command line. Commands load when they are called, so that `pc --help` answers at once."""
+
+import importlib
+import sys
+
+import click
+
+from pc_pipeline.errors import UserError
+
+COMMANDS = {
+    "up": ("services", "Start the services and the Dagster UI."),
+    "down": ("services", "Stop everything `pc up` started."),
+    "status": ("services", "Say what runs, where, and how it is."),
+    "process": ("process", "Count the people in videos, through Dagster."),
+    "summary": ("report", "The dashboard's figures."),
+    "tracks": ("report", "The tracks found, newest first."),
+    "hourly": ("report", "Counts by hour."),
+    "daily": ("report", "Counts by day."),
+    "config": ("config", "Check and apply the site file."),
+    "models": ("models", "List, fetch and verify model weights."),
+    "db": ("db", "Migrate, inspect and digest the database."),
+    "demo": ("demo", "Render a video, count it through Dagster, compare with the truth."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands' names and one-line help, and imports a command's module when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"pc_pipeline.cli.{COMMANDS[cmd_name][0]}")
+        return getattr(module, cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Examples:\n\n\b\n  pc up\n  pc process clip.mp4 --camera door --start 2026-03-01T09:00:00+00:00\n  pc summary --json",
+)
+@click.version_option(package_name="pc_pipeline", prog_name="pc")
+def cli() -> None:
+    """People counting from video files: who came in and out, through which door, when and for how long."""
+
+
+def main() -> None:
+    """Run `pc`; a user's mistake is one sentence on stderr and an exit code, never a stack trace."""
+    try:
+        cli(standalone_mode=True)
+    except UserError as error:
+        click.echo(f"pc: {error}", err=True)
+        sys.exit(error.exit_code)

@@ -1,0 +1,156 @@
+"""`pc summary`, `pc tracks`, `pc hourly`, `pc daily`: the figures, from Postgres."""
+
+import datetime as dt
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+from pc_pipeline.settings import Settings
+
+
+def _options(function: Callable[..., None]) -> Callable[..., None]:
+    function = click.option("--json", "as_json", is_flag=True, help="As JSON, for machines.")(function)
+    function = click.option("--date", type=click.DateTime(["%Y-%m-%d"]), help="Only this day of the site's time zone.")(
+        function
+    )
+    return click.option("--camera", help="Only this camera.")(function)
+
+
+def _read(query: Callable[[Any, Any], Any], camera: str | None) -> Any:
+    """Run a query on the results database; a camera that does not exist is an error, not an empty answer."""
+    from pc_pipeline.defs.partitions import site
+    from pc_pipeline.embedded.services import services
+    from pc_pipeline.errors import UserError
+    from pc_pipeline.store.migrate import require_current
+    from pc_pipeline.store.postgres import in_transaction
+    from pc_pipeline.store.registry import cameras
+
+    with services(Settings()) as endpoints:
+        require_current(endpoints.postgres_dsn)
+        known, _ = in_transaction(endpoints.postgres_dsn, cameras)
+        if camera is not None and camera not in known:
+            names = ", ".join(known) or "none yet"
+            raise UserError(f"There is no camera '{camera}'. Cameras: {names}.")
+        return in_transaction(endpoints.postgres_dsn, lambda connection: query(connection, site().zone_info))[0]
+
+
+def _day(date: dt.datetime | None) -> dt.date | None:
+    return date.date() if date else None
+
+
+def _print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for place, column in enumerate(columns):
+        numeric = bool(rows) and isinstance(rows[0][place], int | float)
+        table.add_column(column, justify="right" if numeric else "left")
+    for row in rows:
+        table.add_row(*(f"{value:.2f}" if isinstance(value, float) else str(value) for value in row))
+    Console().print(table)
+
+
+def _echo_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2, default=lambda v: v.isoformat() if hasattr(v, "isoformat") else str(v)))
+
+
+@click.command(epilog="Examples:\n\n\b\n  pc summary\n  pc summary --camera campus --date 2009-06-18 --json")
+@_options
+def summary(camera: str | None, date: dt.datetime | None, as_json: bool) -> None:
+    """The dashboard's figures: all data, unless --camera or --date narrow it."""
+    from pc_pipeline.store import figures
+
+    shown = _read(
+        lambda connection, zone: figures.summary(connection, zone, dt.datetime.now(zone).date(), camera, _day(date)),
+        camera,
+    )
+    if as_json:
+        _echo_json(shown)
+    else:
+        print_summary(shown)
+
+
+def print_summary(shown: dict[str, Any]) -> None:
+    """The summary as a person reads it."""
+    genders = f"{shown['unique_male']} male, {shown['unique_female']} female, {shown['unique_unknown']} unknown"
+    click.echo(f"people    {shown['unique_total']} ({genders})")
+    click.echo(f"in, out   {shown['entered']} in, {shown['exited']} out")
+    for name, line in shown["by_line"].items():
+        click.echo(f"  {name}: {line['in']} in, {line['out']} out")
+    click.echo(f"coverage  {shown['coverage_seconds']:.1f} s of video")
+    click.echo(
+        f"today     {shown['sessions_today']} sessions ({shown['active_sessions']} active),"
+        f" {shown['people_entered_today']} in, {shown['people_exited_today']} out"
+    )
+
+
+@click.command(epilog="Examples:\n\n\b\n  pc tracks --limit 20\n  pc tracks --camera campus --json")
+@_options
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many, newest first.")
+def tracks(camera: str | None, date: dt.datetime | None, limit: int, as_json: bool) -> None:
+    """The tracks found, newest first: one person while in view each."""
+    from pc_pipeline.store import figures
+
+    rows = _read(lambda connection, zone: figures.tracks(connection, zone, limit, camera, _day(date)), camera)
+    if as_json:
+        _echo_json(rows)
+        return
+    _print_table(
+        f"{len(rows)} tracks",
+        ("camera", "session", "track", "from (UTC)", "seconds", "sightings", "gender", "crossed"),
+        [
+            (
+                row["camera"], str(row["session_id"]), row["track_id"],
+                f"{row['started_at'].astimezone(dt.UTC):%Y-%m-%d %H:%M:%S}", row["seconds"], row["detection_count"],
+                row["gender"], ", ".join(f"{line} {way}" for line, way in row["crossed"].items()),
+            )
+            for row in rows
+        ],
+    )  # fmt: skip
+
+
+_COLUMNS = ("in", "out", "people", "male", "female", "unknown", "peak inside", "mean inside", "coverage (s)")
+_FIELDS = (
+    "entered", "exited", "unique_total", "unique_male", "unique_female", "unique_unknown", "peak_occupancy",
+    "mean_occupancy", "coverage_seconds",
+)  # fmt: skip
+
+
+@click.command(epilog="Examples:\n\n\b\n  pc hourly --date 2009-06-18\n  pc hourly --camera campus --json")
+@_options
+def hourly(camera: str | None, date: dt.datetime | None, as_json: bool) -> None:
+    """Counts by hour. An hour that is not listed had no video, which is not the same as nobody."""
+    from pc_pipeline.store import figures
+
+    zone, rows = _read(lambda connection, zone: (zone, figures.hourly(connection, camera, _day(date))), camera)
+    if as_json:
+        _echo_json(rows)
+        return
+    _print_table(
+        "Counts by hour; hours without video are not listed",
+        ("camera", "hour", *_COLUMNS),
+        [
+            (row["camera"], f"{row['hour_start'].astimezone(zone):%Y-%m-%d %H:%M %Z}", *(row[f] for f in _FIELDS))
+            for row in rows
+        ],
+    )
+
+
+@click.command(epilog="Examples:\n\n\b\n  pc daily\n  pc daily --camera campus --json")
+@_options
+def daily(camera: str | None, date: dt.datetime | None, as_json: bool) -> None:
+    """Counts by day. A day that is not listed had no video, which is not the same as nobody."""
+    from pc_pipeline.store import figures
+
+    rows = _read(lambda connection, zone: figures.daily(connection, camera, _day(date)), camera)
+    if as_json:
+        _echo_json(rows)
+        return
+    _print_table(
+        "Counts by day; days without video are not listed",
+        ("camera", "day", *_COLUMNS),
+        [(row["camera"], str(row["date"]), *(row[f] for f in _FIELDS)) for row in rows],
+    )

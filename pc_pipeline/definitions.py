@@ -1,0 +1,43 @@
+"""The one Definitions object: it only puts together what `defs` holds."""
+
+import dagster as dg
+
+from pc_pipeline.defs import jobs
+from pc_pipeline.defs.counting import assets as counting
+from pc_pipeline.defs.dashboard import assets as dashboard
+from pc_pipeline.defs.detection import assets as detection
+from pc_pipeline.defs.gender import assets as gender
+from pc_pipeline.defs.resources import Pipeline
+from pc_pipeline.defs.rollups import assets as rollups
+from pc_pipeline.defs.rollups.schedules import schedules
+from pc_pipeline.defs.tracking import assets as tracking
+from pc_pipeline.defs.videos import assets as videos
+from pc_pipeline.defs.videos import checks, sensors
+
+_assets = dg.load_assets_from_modules([videos, detection, tracking, gender, counting, rollups, dashboard])
+
+defs = dg.Definitions(
+    assets=_assets,
+    asset_checks=dg.load_asset_checks_from_modules([checks]),
+    jobs=[
+        jobs.camera_day,
+        jobs.roll_hours,
+        jobs.roll_days,
+        jobs.refresh_dashboard_cache,
+        dashboard.warm_dashboard_cache,
+    ],
+    schedules=schedules,
+    sensors=[
+        sensors.video_files,
+        sensors.outstanding_camera_days,
+        dg.AutomationConditionSensorDefinition(
+            "rollups_follow_counts",
+            target=dg.AssetSelection.assets("hourly_statistics", "daily_statistics", "dashboard_cache"),
+            default_status=dg.DefaultSensorStatus.RUNNING,
+            description="Rolls up the hours and days of what was counted or recounted, however old, and warms the cache.",
+        ),
+    ],
+    resources={"pipeline": Pipeline()},
+    # Nine small assets take 0.6 s in one process and 15 s in nine.
+    executor=dg.in_process_executor,
+)

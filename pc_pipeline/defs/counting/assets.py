@@ -1,0 +1,59 @@
+"""From tracks to counts: `track_links`, `people_movements`, `zone_visits`, `session_statistics`. Arithmetic only."""
+
+import dagster as dg
+
+from pc_pipeline.defs import stage
+from pc_pipeline.defs.partitions import camera_days, this_day_and_the_day_before
+from pc_pipeline.defs.resources import Pipeline
+
+
+@dg.asset(
+    partitions_def=camera_days,
+    deps=[dg.AssetDep("tracks", partition_mapping=this_day_and_the_day_before)],
+    group_name="counting",
+    kinds={"python", "postgres"},
+    owners=stage.OWNERS,
+    code_version="1",
+)
+def track_links(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
+    """Who goes on from one file into the next, so that nobody is counted twice where a file ends."""
+    return stage.materialized(context, pipeline, "track_links")
+
+
+@dg.asset(
+    partitions_def=camera_days,
+    deps=["track_links"],
+    group_name="counting",
+    kinds={"python", "postgres"},
+    owners=stage.OWNERS,
+    code_version="1",
+)
+def people_movements(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
+    """Line crossings, in or out: one net crossing a visit and line. Made again when a line moves, from tracks alone."""
+    return stage.materialized(context, pipeline, "people_movements")
+
+
+@dg.asset(
+    partitions_def=camera_days,
+    deps=["track_links"],
+    group_name="counting",
+    kinds={"python", "postgres"},
+    owners=stage.OWNERS,
+    code_version="1",
+)
+def zone_visits(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
+    """Stays in a zone: entered, exited, dwell. Made again when a zone changes, from tracks alone."""
+    return stage.materialized(context, pipeline, "zone_visits")
+
+
+@dg.asset(
+    partitions_def=camera_days,
+    deps=["people_movements", "zone_visits", "run_gender_summary"],
+    group_name="counting",
+    kinds={"sql", "postgres"},
+    owners=stage.OWNERS,
+    code_version="1",
+)
+def session_statistics(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
+    """One row a session: in, out, unique people, by gender, peak and mean occupancy, coverage."""
+    return stage.materialized(context, pipeline, "session_statistics")

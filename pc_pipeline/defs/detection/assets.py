@@ -1,0 +1,20 @@
+"""`raw_detections`: decode and detect; nearly all the time of the whole pipeline is spent here."""
+
+import dagster as dg
+
+from pc_pipeline.defs import stage
+from pc_pipeline.defs.partitions import camera_days
+from pc_pipeline.defs.resources import Pipeline
+
+
+@dg.asset(
+    partitions_def=camera_days,
+    deps=["videos"],
+    group_name="vision",
+    kinds={"openvino", "parquet"},
+    owners=stage.OWNERS,
+    code_version="1",
+)
+def raw_detections(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
+    """Every sampled frame's boxes, one Parquet file a video. Made again when a video or the detector changes."""
+    return stage.materialized(context, pipeline, "raw_detections")

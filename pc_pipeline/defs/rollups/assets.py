@@ -1,0 +1,117 @@
+"""`hourly_statistics` and `daily_statistics`: SQL over tracks and movements, never over detections."""
+
+import datetime as dt
+from functools import partial
+from typing import Any
+
+import dagster as dg
+
+from pc_pipeline.defs import plots, stage
+from pc_pipeline.defs.partitions import (
+    all_cameras_of_the_day,
+    camera_and_date,
+    camera_days,
+    dates,
+    site,
+    this_day_and_the_day_before,
+)
+from pc_pipeline.defs.resources import Pipeline
+from pc_pipeline.errors import UserError
+
+# eager() and its like ignore old days, where late files land.
+follow = (
+    dg.AutomationCondition.any_deps_updated().since_last_handled()
+    & ~dg.AutomationCondition.any_deps_in_progress()
+    & ~dg.AutomationCondition.in_progress()
+).with_label("follow what changed")
+
+
+@dg.asset(
+    partitions_def=camera_days,
+    deps=[dg.AssetDep("session_statistics", partition_mapping=this_day_and_the_day_before)],
+    automation_condition=follow,
+    group_name="rollups",
+    kinds={"sql", "postgres"},
+    owners=stage.OWNERS,
+    code_version="1",
+)
+def hourly_statistics(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
+    """Counts by hour of one camera-day. An hour without video has no row: no video is not nobody came."""
+    from pc_pipeline.store import figures, rollups
+    from pc_pipeline.store.postgres import in_transaction
+
+    camera, date = camera_and_date(context)
+    zone = site().zone_info
+
+    def roll(connection: Any) -> tuple[Any, list[dict[str, Any]]]:
+        return rollups.roll_hours(connection, camera, date, zone), figures.hourly(connection, camera, date)
+
+    try:
+        (rolled, hours), _ = in_transaction(pipeline.dsn(), roll)
+    except UserError as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
+    shown: dict[str, Any] = {
+        "dagster/row_count": rolled.rows,
+        "in": rolled.entered,
+        "out": rolled.exited,
+        "coverage (s)": round(rolled.coverage_s, 3),
+    }
+    if hours:
+        labels = [hour["hour_start"].astimezone(zone).strftime("%H:%M") for hour in hours]
+        shown["in and out by hour"] = plots.in_and_out(labels, hours)
+        shown["hours"] = stage.table(
+            ("hour", "in", "out", "people", "peak inside", "coverage (s)"),
+            [
+                (label, h["entered"], h["exited"], h["unique_total"], h["peak_occupancy"], h["coverage_seconds"])
+                for label, h in zip(labels, hours, strict=True)
+            ],
+        )
+    return dg.MaterializeResult(metadata=shown)
+
+
+@dg.asset(
+    partitions_def=dates,
+    deps=[dg.AssetDep("hourly_statistics", partition_mapping=all_cameras_of_the_day)],
+    automation_condition=follow,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    group_name="rollups",
+    kinds={"sql", "postgres"},
+    owners=stage.OWNERS,
+    code_version="1",
+)
+def daily_statistics(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
+    """Counts by day, a row a camera. Unique people come from the tracks; they are never summed from the hours."""
+    from pc_pipeline.store import figures, rollups
+    from pc_pipeline.store.postgres import in_transaction
+
+    zone = site().zone_info
+    rows: list[dict[str, Any]] = []
+
+    def roll(connection: Any, date: dt.date) -> list[dict[str, Any]]:
+        rollups.roll_day(connection, date, zone)
+        return figures.daily(connection, None, date)
+
+    try:
+        for key in context.partition_keys:
+            rows += in_transaction(pipeline.dsn(), partial(roll, date=dt.date.fromisoformat(key)))[0]
+    except UserError as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
+    shown: dict[str, Any] = {
+        "dagster/row_count": len(rows),
+        "in": sum(row["entered"] for row in rows),
+        "out": sum(row["exited"] for row in rows),
+        "coverage (s)": round(sum(row["coverage_seconds"] for row in rows), 3),
+    }
+    if rows:
+        shown["in and out by camera"] = plots.in_and_out([f"{row['camera']} {row['date']}" for row in rows], rows)
+        shown["days"] = stage.table(
+            ("date", "camera", "in", "out", "people", "peak inside", "coverage (s)"),
+            [
+                (
+                    row["date"], row["camera"], row["entered"], row["exited"], row["unique_total"],
+                    row["peak_occupancy"], row["coverage_seconds"],
+                )
+                for row in rows
+            ],
+        )  # fmt: skip
+    return dg.MaterializeResult(metadata=shown)

@@ -1,0 +1,35 @@
+"""`videos`: the registry of what was recorded."""
+
+from typing import Any
+
+import dagster as dg
+
+from pc_pipeline.defs import stage
+from pc_pipeline.defs.partitions import camera_and_date, camera_days, site
+from pc_pipeline.defs.resources import Pipeline
+from pc_pipeline.errors import UserError
+
+
+@dg.asset(
+    partitions_def=camera_days,
+    group_name="ingest",
+    kinds={"file", "postgres"},
+    owners=stage.OWNERS,
+    code_version="1",
+)
+def videos(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
+    """The videos of a camera-day: hashed and probed once. A file that cannot be counted is quarantined with its reason."""
+    from pc_pipeline.stages.fingerprints import digest
+    from pc_pipeline.stages.registration import register
+
+    camera, date = camera_and_date(context)
+    try:
+        found = register(pipeline.machine(context), list(site().name_patterns), camera, date)
+    except UserError as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
+    shown: dict[str, Any] = {"dagster/row_count": len(found.registered), "files not counted": len(found.not_counted)}
+    if found.removed_videos:
+        shown["videos removed (counted under another start)"] = found.removed_videos
+    if found.not_counted:
+        shown["not counted"] = stage.table(("file", "status", "why"), found.not_counted)
+    return dg.MaterializeResult(metadata=shown, data_version=dg.DataVersion(digest(found.content)))

@@ -1,0 +1,51 @@
+"""The Dagster instance of a `PC_HOME`: its folder, its storage in the schema `dagster` of our Postgres."""
+
+import shutil
+from contextlib import closing
+
+from pc_pipeline.embedded.services import Endpoints
+from pc_pipeline.settings import CHECKOUT, Settings
+
+SCHEMA = "dagster"
+
+
+def dagster_environment(settings: Settings, endpoints: Endpoints) -> dict[str, str]:
+    """The environment variables that Dagster's processes need beside those of ours that are set; makes what they point to.
+
+    Raises:
+        PostgresUnreachable: the schema for Dagster's tables cannot be made.
+    """
+    from pc_pipeline.store.postgres import connect, sqlalchemy_url
+
+    home = settings.home / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(CHECKOUT / "dagster.yaml", home / "dagster.yaml")
+    with closing(connect(endpoints.postgres_dsn)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+    return {
+        "DAGSTER_HOME": str(home),
+        "PC_HOME": str(settings.home),
+        "PC_DAGSTER_POSTGRES_URL": sqlalchemy_url(endpoints.postgres_dsn, search_path=SCHEMA),
+    }
+
+
+def prepare_instance() -> int:
+    """Make Dagster's tables where they are not, and report the runs as failed whose process ended with an earlier Dagster.
+
+    Otherwise these count as running for ever, and later runs of their camera-day wait for them. Dagster tries them again.
+    Call it in the environment above while no Dagster daemon runs. Returns how many such runs there were.
+    """
+    from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
+    from dagster._core.storage.tags import GRPC_INFO_TAG
+
+    unfinished = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
+    with DagsterInstance.get() as instance:
+        # The tag stands on runs that a code server started, and not on those of other `pc` commands.
+        lost = [run for run in instance.get_runs(RunsFilter(statuses=unfinished)) if GRPC_INFO_TAG in run.tags]
+        for run in lost:
+            instance.report_run_failed(run, "The process of this run ended with the Dagster that had started it.")
+    return len(lost)
+
+
+if __name__ == "__main__":
+    prepare_instance()

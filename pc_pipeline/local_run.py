@@ -1,0 +1,152 @@
+"""Camera-days run through Dagster in this process: what `pc process` and the demo do without a daemon.
+
+The runs, their logs and materializations stand in the same Dagster instance that `pc up` shows.
+"""
+
+import datetime as dt
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pc_pipeline.embedded.services import Endpoints
+from pc_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+CameraDay = tuple[str, dt.date]
+
+_PROCESS_TAG = "pc/process"
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+# Each round can make the neighbours of what it ran outstanding; chains end after a file or two.
+_MAX_ROUNDS = 8
+
+
+@dataclass
+class Outcome:
+    """What was run, and the sentences of what failed."""
+
+    days: list[CameraDay] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def dagster_instance(settings: Settings, endpoints: Endpoints) -> "Iterator[dg.DagsterInstance]":
+    """The Dagster instance of `PC_HOME`; runs whose process has died are reported as failed first."""
+    from pc_pipeline.embedded.instance import dagster_environment
+
+    os.environ.update(dagster_environment(settings, endpoints))
+    import dagster as dg
+
+    with dg.DagsterInstance.get() as instance:
+        _report_dead_runs(instance)
+        yield instance
+
+
+def _this_process() -> str:
+    """This process, told apart from a later one with its number by the time it started."""
+    return f"{os.getpid()} {_started(os.getpid())}"
+
+
+def _started(pid: int) -> str | None:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return None
+
+
+def _report_dead_runs(instance: "dg.DagsterInstance") -> None:
+    import dagster as dg
+
+    unfinished = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.NOT_STARTED]
+    for run in instance.get_runs(dg.RunsFilter(statuses=unfinished)):
+        pid, _, started = run.tags.get(_PROCESS_TAG, "").partition(" ")
+        if pid and _started(int(pid)) != started:
+            instance.report_run_failed(run, "The process of this run was ended; what it had finished is kept.")
+
+
+def run_camera_days(
+    instance: "dg.DagsterInstance",
+    days: Iterable[CameraDay],
+    *,
+    show: Callable[[str, Any], None] | None = None,
+    say: Callable[[str], None] = lambda line: None,
+    resource: dict[str, Any] | None = None,
+) -> Outcome:
+    """Run camera-days, then whatever they made outstanding, then the hours and days they touch, then the cache.
+
+    Args:
+        instance: from `dagster_instance`.
+        days: camera and local date.
+        show: takes a video's path and how far its detection is, for a bar.
+        say: takes a line on what is run.
+        resource: settings of the `pipeline` resource that differ, such as `db_batch_size`.
+    """
+    from pc_pipeline.definitions import defs
+    from pc_pipeline.defs.partitions import camera_day_key
+    from pc_pipeline.defs.resources import Pipeline
+
+    pipeline = Pipeline(**(resource or {})).showing(show) if show else Pipeline(**(resource or {}))
+    outcome = Outcome()
+    waiting = sorted(set(days), key=lambda day: (day[1], day[0]))
+    instance.add_dynamic_partitions("cameras", sorted({camera for camera, _ in waiting}))
+    for _ in range(_MAX_ROUNDS):
+        for camera, date in waiting:
+            say(f"camera-day {camera} {date}")
+            failure = _execute(instance, defs.resolve_job_def("camera_day"), camera_day_key(camera, date), pipeline)
+            outcome.days.append((camera, date))
+            if failure:
+                outcome.failures.append(f"{camera} {date}: {failure}")
+        if outcome.failures:
+            break
+        waiting = _outstanding(pipeline, {camera for camera, _ in outcome.days})
+        if not waiting:
+            break
+    touched = sorted({(camera, date + dt.timedelta(days=n)) for camera, date in outcome.days for n in (0, 1)})
+    last = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=1)
+    touched = [(camera, date) for camera, date in touched if date <= last]
+    say("hours, days and the dashboard's cache")
+    for camera, date in touched:
+        _execute(instance, defs.resolve_job_def("roll_hours"), camera_day_key(camera, date), pipeline, outcome)
+    for date in sorted({date for _, date in touched}):
+        _execute(instance, defs.resolve_job_def("roll_days"), date.isoformat(), pipeline, outcome)
+    _execute(instance, defs.resolve_job_def("refresh_dashboard_cache"), None, pipeline, outcome)
+    return outcome
+
+
+def _outstanding(pipeline: Any, cameras: set[str]) -> list[CameraDay]:
+    from pc_pipeline.stages.runner import outstanding_days
+
+    machine = pipeline.machine()
+    days = [(camera, date) for camera in cameras for date in outstanding_days(machine, camera, rollups=False)]
+    return sorted(days, key=lambda day: (day[1], day[0]))
+
+
+def _execute(
+    instance: "dg.DagsterInstance", job: Any, key: str | None, pipeline: Any, outcome: Outcome | None = None
+) -> str | None:
+    """Run a job's partition here; the sentence of what failed, if anything did."""
+    result = job.execute_in_process(
+        instance=instance,
+        partition_key=key,
+        run_config=_QUIET,
+        raise_on_error=False,
+        tags={_PROCESS_TAG: _this_process()},
+        resources={"pipeline": pipeline},
+    )
+    if result.success:
+        return None
+    sentences = [
+        failure.user_failure_data.description
+        if failure.user_failure_data
+        else (failure.error.cause or failure.error).message.strip()
+        for failure in (event.step_failure_data for event in result.all_events if event.is_step_failure)
+        if failure.user_failure_data or failure.error
+    ]
+    sentence = "; ".join(sentences) or f"run {result.run_id} failed"
+    if outcome is not None:
+        outcome.failures.append(sentence)
+    return sentence

@@ -1,0 +1,114 @@
+"""The `raw_detections` stage: decode, detect, and keep every sampled frame's boxes in a Parquet file."""
+
+import datetime as dt
+from functools import lru_cache
+from pathlib import Path
+
+from psycopg2.extensions import connection as Connection
+
+from pc_pipeline.errors import SourceChanged
+from pc_pipeline.ingest.site import EffectiveCamera
+from pc_pipeline.stages.fingerprints import RAW_DETECTIONS, TRACKS
+from pc_pipeline.stages.machine import Machine
+from pc_pipeline.stages.written import Written
+from pc_pipeline.store import parquet, sessions
+from pc_pipeline.store.ledger import CameraSpan, Video
+from pc_pipeline.store.postgres import in_transaction
+from pc_pipeline.vision import models
+from pc_pipeline.vision.detect import DecodeReport, Detector, detect_video, load_detector
+from pc_pipeline.vision.models import ModelFile
+
+# Twenty-four files of a day share one compiled model.
+_load_detector = lru_cache(maxsize=2)(load_detector)
+
+
+def lost(machine: Machine, video: Video) -> bool:
+    """Whether the ledger names a Parquet file that is not there, or, while tracking still needs it, not whole."""
+    fingerprint = video.done(RAW_DETECTIONS)
+    if fingerprint is None or video.status == "source deleted":
+        return False
+    if video.done(TRACKS):
+        return not parquet.exists(machine.raw_dir, fingerprint)
+    return not parquet.readable(machine.raw_dir, fingerprint)
+
+
+def _detector(model: ModelFile, config: EffectiveCamera, video: Video) -> Detector:
+    detector = config.detector
+    return _load_detector(
+        model, detector.confidence, detector.iou, tuple(detector.classes), (video.width, video.height)
+    )
+
+
+def detect(machine: Machine, span: CameraSpan, video: Video, fingerprint: str) -> None:
+    """Look at a video's frames and write `<fingerprint>.parquet`; the session shows as active meanwhile.
+
+    Raises:
+        UnreadableVideo: no frame could be decoded.
+        SourceChanged: the file is not the one that was registered.
+    """
+    config = EffectiveCamera.model_validate(span.config)
+    path = Path(video.path)
+    _check_unchanged(path, video)
+    model = models.resolve(config.detector.model, machine.models_dir)
+
+    def begin(connection: Connection) -> None:
+        sessions.save_model(connection, model)
+        sessions.save(connection, _session(config, video, model.sha256, None))
+
+    in_transaction(machine.dsn, begin)
+    detector = _detector(model, config, video)
+    report = machine.progress
+    detections, decoded = detect_video(
+        path, detector, config.detector.sample_every, (lambda p: report(video.path, p)) if report else None
+    )
+    _check_unchanged(path, video)
+    parquet.write_raw(machine.raw_dir, fingerprint, detections, decoded)
+
+
+def _check_unchanged(path: Path, video: Video) -> None:
+    try:
+        facts = path.stat()
+    except OSError as error:
+        raise SourceChanged(
+            f"The file could not be read any more ({error.strerror}); it is looked at again later."
+        ) from error
+    if (facts.st_size, facts.st_mtime_ns) != (video.size_bytes, video.mtime_ns):
+        raise SourceChanged("The file changed after it was registered; it is registered and counted again later.")
+
+
+def write(connection: Connection, machine: Machine, span: CameraSpan, video: Video, fingerprint: str) -> Written:
+    """Write what detection found out about the session; the boxes stay in Parquet."""
+    config = EffectiveCamera.model_validate(span.config)
+    detections, decoded = parquet.read_raw(machine.raw_dir, fingerprint)
+    model = models.resolve(config.detector.model, machine.models_dir)
+    sessions.save_model(connection, model)
+    sessions.save(connection, _session(config, video, model.sha256, decoded))
+    return Written(
+        rows=len(detections.boxes),
+        details={"frames": decoded.frames_decoded, "frames_sampled": decoded.frames_sampled},
+        warnings=tuple(decoded.warnings),
+    )
+
+
+def _session(
+    config: EffectiveCamera, video: Video, model_sha256: str, decoded: DecodeReport | None
+) -> sessions.SessionRow:
+    """The session's row, before (`decoded` None) and after its frames were looked at."""
+    length = dt.timedelta(microseconds=int(decoded.last_pts_us + decoded.median_step_us)) if decoded else None
+    return sessions.SessionRow(
+        session_id=video.video_id,
+        camera=video.camera,
+        name=f"{video.camera} {video.started_at.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S}Z",
+        input_source=Path(video.path).name,
+        confidence_threshold=config.detector.confidence,
+        sample_every_s=config.detector.sample_every,
+        fps=round(1e6 / decoded.median_step_us, 3) if decoded else 0.0,
+        frames=decoded.frames_decoded if decoded else 0,
+        frames_sampled=decoded.frames_sampled if decoded else 0,
+        width=video.width,
+        height=video.height,
+        started_at=video.started_at,
+        ended_at=video.started_at + length if length else None,
+        model_sha256=model_sha256,
+        warnings=decoded.warnings if decoded else [],
+    )

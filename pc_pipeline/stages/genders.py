@@ -1,0 +1,30 @@
+"""The `track_genders` stage: apparent gender from each track's best crops, where a gender model is configured."""
+
+from pathlib import Path
+
+from psycopg2.extensions import connection as Connection
+
+from pc_pipeline.ingest.site import EffectiveCamera
+from pc_pipeline.stages.machine import Machine
+from pc_pipeline.stages.written import Written
+from pc_pipeline.store import counts
+from pc_pipeline.store.ledger import CameraSpan, Video
+from pc_pipeline.store.tracks import load_tracks
+from pc_pipeline.vision import models
+from pc_pipeline.vision.gender import UNKNOWN, TrackGender, classify
+
+
+def write(connection: Connection, machine: Machine, span: CameraSpan, video: Video, fingerprint: str) -> Written:
+    """Write one row a track: `unknown` where gender is off, cannot be told, or the video's file is gone."""
+    config = EffectiveCamera.model_validate(span.config)
+    tracks = load_tracks(connection, video.video_id)
+    if config.gender.model and video.status == "present":
+        model = models.resolve(config.gender.model, machine.models_dir)
+        genders = classify(Path(video.path), tracks, model, config.gender, (video.width, video.height))
+    else:
+        genders = [TrackGender(track.track_id, UNKNOWN, 0.0, 0) for track in tracks]
+    counts.replace_genders(connection, video.video_id, genders)
+    return Written(
+        rows=len(genders),
+        details={"tracks": len(genders), "unknown": sum(gender.gender == UNKNOWN for gender in genders)},
+    )

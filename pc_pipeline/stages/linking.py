@@ -1,0 +1,25 @@
+"""The `track_links` stage: the tail of one file joined to the head of the next."""
+
+from psycopg2.extensions import connection as Connection
+
+from pc_pipeline.counting.links import link_tracks, track_head, track_tail
+from pc_pipeline.ingest.site import EffectiveCamera
+from pc_pipeline.stages.fingerprints import predecessor
+from pc_pipeline.stages.machine import Machine
+from pc_pipeline.stages.written import Written
+from pc_pipeline.store import counts
+from pc_pipeline.store.ledger import CameraSpan, Link, Video
+from pc_pipeline.store.tracks import load_tracks
+
+
+def write(connection: Connection, machine: Machine, span: CameraSpan, video: Video, fingerprint: str) -> Written:
+    """Join this video's tracks to those of the file before it, where there is one within the link gap."""
+    before = predecessor(span, video)
+    links: list[Link] = []
+    if before:
+        config = EffectiveCamera.model_validate(span.config).counting
+        tails = [track_tail(track, before.started_at) for track in load_tracks(connection, before.video_id)]
+        heads = [track_head(track, video.started_at) for track in load_tracks(connection, video.video_id)]
+        links = [Link(video.video_id, head, before.video_id, tail) for tail, head in link_tracks(tails, heads, config)]
+    counts.replace_links(connection, video.video_id, links)
+    return Written(rows=len(links), details={"links": len(links)})

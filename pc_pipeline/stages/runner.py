@@ -1,0 +1,242 @@
+"""Run one stage over a camera-day: only what is outstanding, one video at a time, each in its own transaction."""
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from psycopg2.extensions import connection as Connection
+
+from pc_pipeline.errors import SourceChanged, UnreadableVideo
+from pc_pipeline.ingest.site import EffectiveCamera
+from pc_pipeline.stages import detecting, genders, linking, movements, statistics, tracking
+from pc_pipeline.stages import fingerprints as fp
+from pc_pipeline.stages.machine import Machine
+from pc_pipeline.stages.written import Written
+from pc_pipeline.store import ledger, registry, sessions
+from pc_pipeline.store.load import LoadReport
+from pc_pipeline.store.postgres import in_transaction, lock_video
+from pc_pipeline.store.rollups import hours_of
+from pc_pipeline.vision import models
+
+# Files of the neighbouring days may share a chain with this day's: two days reach past any 24-hour file.
+_REACH = dt.timedelta(days=2)
+
+Write = Callable[[Connection, Machine, ledger.CameraSpan, ledger.Video, str], Written]
+
+_WRITE: Mapping[str, Write] = {
+    fp.RAW_DETECTIONS: detecting.write,
+    fp.TRACKS: tracking.write,
+    fp.TRACK_GENDERS: genders.write,
+    fp.RUN_GENDER_SUMMARY: statistics.write_gender_summary,
+    fp.TRACK_LINKS: linking.write,
+    fp.PEOPLE_MOVEMENTS: movements.write_movements,
+    fp.ZONE_VISITS: movements.write_visits,
+    fp.SESSION_STATISTICS: statistics.write_session,
+}
+
+
+@dataclass
+class StageReport:
+    """What a stage did for a camera-day; `loads` are the bulk loads, one a video and table."""
+
+    computed: int = 0
+    skipped: int = 0
+    quarantined: list[tuple[str, str]] = field(default_factory=list)
+    waiting: list[tuple[str, str]] = field(default_factory=list)
+    warnings: list[tuple[str, str]] = field(default_factory=list)
+    rows: int = 0
+    retries: int = 0
+    loads: list[LoadReport] = field(default_factory=list)
+    details: dict[str, float] = field(default_factory=dict)
+    fingerprint: str = ""
+
+
+def model_hashes(config: EffectiveCamera, machine: Machine) -> fp.ModelHashes:
+    """Hashes of the models a camera's configuration names.
+
+    Raises:
+        ModelMissing: one of them is not on this machine.
+    """
+    detector = models.resolve(config.detector.model, machine.models_dir)
+    gender = models.resolve(config.gender.model, machine.models_dir) if config.gender.model else None
+    return fp.ModelHashes(detector.sha256, gender.sha256 if gender else None)
+
+
+def day_span(connection: Connection, camera: str, date: dt.date) -> ledger.CameraSpan:
+    """A camera's state around a date, wide enough for every chain through its videos."""
+    return ledger.load_span(connection, camera, date - _REACH, date + _REACH)
+
+
+def run_stage(stage: str, machine: Machine, camera: str, date: dt.date) -> StageReport:
+    """Bring `stage` of a camera-day's videos up to date.
+
+    A video whose file cannot be read is quarantined, one whose file changed meanwhile waits, and the rest go on.
+
+    Raises:
+        UserError: what stops every video alike, such as a model that is missing.
+    """
+    span, _ = in_transaction(machine.dsn, lambda connection: day_span(connection, camera, date))
+    report = StageReport()
+    of_day = [video for video in span.videos if video.date == date]
+    if of_day:
+        hashes = model_hashes(EffectiveCamera.model_validate(span.config), machine)
+        for video in of_day:
+            _run_video(stage, machine, span, video, hashes, report)
+    span, _ = in_transaction(machine.dsn, lambda connection: day_span(connection, camera, date))
+    done = {video.video_id: video.done(stage) for video in span.videos if video.date == date}
+    report.fingerprint = fp.digest(sorted(done.items()))
+    return report
+
+
+def _run_video(
+    stage: str,
+    machine: Machine,
+    span: ledger.CameraSpan,
+    video: ledger.Video,
+    hashes: fp.ModelHashes,
+    report: StageReport,
+) -> None:
+    if stage == fp.RAW_DETECTIONS and detecting.lost(machine, video):
+        machine.log(f"{video.path}: its raw detections are missing or damaged on disk and are made again")
+        in_transaction(machine.dsn, lambda connection: ledger.forget(connection, [(video.video_id, stage)]))
+        span, _ = in_transaction(machine.dsn, lambda connection: day_span(connection, video.camera, video.date))
+        video = span.video(video.video_id)
+    if not fp.outstanding(stage, span, video, hashes):
+        report.skipped += 1
+        return
+    fingerprint = fp.expected(stage, span, video, hashes)
+    assert fingerprint
+    try:
+        if stage == fp.RAW_DETECTIONS:
+            detecting.detect(machine, span, video, fingerprint)
+        written, retries = in_transaction(machine.dsn, _replacing(stage, machine, span, video, hashes))
+    except UnreadableVideo as error:
+        in_transaction(machine.dsn, _quarantining(stage, machine, video, fingerprint, str(error)))
+        report.quarantined.append((video.path, str(error)))
+        machine.log(f"quarantined {video.path}: {error}")
+        return
+    except SourceChanged as error:
+        report.waiting.append((video.path, str(error)))
+        machine.log(f"{video.path} waits: {error}")
+        return
+    report.retries += retries
+    if written is None:
+        report.skipped += 1
+        return
+    report.computed += 1
+    report.rows += written.rows
+    report.loads += written.loads
+    report.warnings += [(video.path, warning) for warning in written.warnings]
+    for name, value in written.details.items():
+        report.details[name] = report.details.get(name, 0) + value
+
+
+def _replacing(
+    stage: str, machine: Machine, span: ledger.CameraSpan, video: ledger.Video, hashes: fp.ModelHashes
+) -> Callable[[Connection], Written | None]:
+    """The transaction that replaces a stage's rows of one video, and its ledger row with them.
+
+    Locks are taken in order of the videos' start, so that two camera-days never wait for one another in a ring, and
+    the state is read again behind them: what another run did meanwhile is skipped.
+    """
+    before = fp.predecessor(span, video)
+    to_lock = {v.video_id: v for v in [*fp.chained_videos(span, video), *([before] if before else []), video]}
+
+    def replace(connection: Connection) -> Written | None:
+        for locked in sorted(to_lock.values(), key=lambda v: v.started_at):
+            lock_video(connection, locked.video_id)
+        fresh = day_span(connection, video.camera, video.date)
+        now = next((v for v in fresh.videos if v.video_id == video.video_id), None)
+        if now is None or not fp.outstanding(stage, fresh, now, hashes):
+            return None
+        fingerprint = fp.expected(stage, fresh, now, hashes)
+        assert fingerprint
+        written = _WRITE[stage](connection, machine, fresh, now, fingerprint)
+        ledger.record(
+            connection,
+            video.video_id,
+            stage,
+            ledger.Entry(fingerprint, "done"),
+            code_version=fp.CODE_VERSIONS[stage],
+            run_id=machine.run_id,
+            rows=written.rows,
+            details=written.details,
+        )
+        return written
+
+    return replace
+
+
+def _quarantining(
+    stage: str, machine: Machine, video: ledger.Video, fingerprint: str, reason: str
+) -> Callable[[Connection], None]:
+    def quarantine(connection: Connection) -> None:
+        lock_video(connection, video.video_id)
+        sessions.clear_results(connection, video.video_id)
+        sessions.set_status(connection, video.video_id, "error")
+        ledger.forget(connection, [(video.video_id, later) for later in fp.later(stage)])
+        ledger.record(
+            connection,
+            video.video_id,
+            stage,
+            ledger.Entry(fingerprint, "quarantined", reason),
+            code_version=fp.CODE_VERSIONS[stage],
+            run_id=machine.run_id,
+        )
+
+    return quarantine
+
+
+def outstanding_days(machine: Machine, camera: str, *, rollups: bool = True) -> dict[dt.date, str]:
+    """The local dates of a camera that have work to do, over all its history, each with a hash of that work.
+
+    With `rollups`, also those whose sessions are counted and in no hour.
+
+    Raises:
+        ModelMissing: a model its configuration names is not on this machine.
+    """
+
+    def read(connection: Connection) -> tuple[ledger.CameraSpan, set[dt.date]]:
+        span = ledger.load_span(connection, camera, dt.date.min, dt.date.max)
+        return span, sessions.days_without_rollups(connection, camera)
+
+    (span, unrolled), _ = in_transaction(machine.dsn, read)
+    work: dict[dt.date, list[Any]] = {date: ["rollups"] for date in unrolled if rollups}
+    if span.videos:
+        hashes = model_hashes(EffectiveCamera.model_validate(span.config), machine)
+        for video in span.videos:
+            for stage in fp.STAGES:
+                if fp.outstanding(stage, span, video, hashes):
+                    work.setdefault(video.date, []).append(
+                        (video.video_id, stage, fp.expected(stage, span, video, hashes))
+                    )
+    return {date: fp.digest(items) for date, items in work.items()}
+
+
+def not_counted(machine: Machine, camera: str, date: dt.date) -> list[tuple[str, str, str]]:
+    """(path, status, why) of a camera-day's files that are not counted, or not from what is configured now."""
+    files, _ = in_transaction(machine.dsn, lambda connection: registry.files_of_day(connection, camera, date))
+    problems = [(row.path, row.status, row.reason or "") for row in files if row.status != "registered"]
+    span, _ = in_transaction(machine.dsn, lambda connection: day_span(connection, camera, date))
+    of_day = [video for video in span.videos if video.date == date]
+    if of_day:
+        hashes = model_hashes(EffectiveCamera.model_validate(span.config), machine)
+        for video in of_day:
+            problems += [
+                (video.path, entry.status, entry.reason or "")
+                for entry in video.ledger.values()
+                if entry.status == "quarantined"
+            ]
+            stale = [stage for stage in fp.STAGES if fp.outstanding(stage, span, video, hashes)]
+            if stale:
+                problems.append((video.path, "stale", f"{', '.join(stale)}: materialize this camera-day"))
+    return problems
+
+
+def orphan_detections(machine: Machine, date: dt.date) -> int:
+    """Detections of a local date whose video is not registered."""
+    hours = hours_of(date, machine.zone)
+    return in_transaction(
+        machine.dsn, lambda connection: sessions.orphan_detections(connection, hours[0][0], hours[-1][1])
+    )[0]

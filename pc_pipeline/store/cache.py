@@ -1,0 +1,105 @@
+"""The dashboard's cache in Redis. It may be away: then there is a warning, and every answer comes from Postgres.
+
+Keys, all JSON text, all with a time to live; `v1` changes when a value's shape does:
+
+| key | value |
+|---|---|
+| `pc:v1:summary` | the dashboard's figures |
+| `pc:v1:tracks:recent` | the newest tracks |
+| `pc:v1:hourly:{camera}:{date}` | a camera-day's hours |
+| `pc:v1:daily:{date}` | a day's cameras |
+| `pc:v1:track:{session}:{track}` | one track |
+"""
+
+import json
+import logging
+import time
+from typing import Any
+
+import redis
+
+from pc_pipeline.errors import UserError
+
+PREFIX = "pc:v1:"
+# Seconds, by a key's first part: figures that follow every run live shortly, in case the run that renews them is late.
+TTL_S = {"summary": 600, "tracks": 600, "hourly": 24 * 3600, "daily": 24 * 3600, "track": 3600}
+TIMEOUT_S = 0.5
+# A Redis that failed is left alone so long: a thousand tracks must not wait a thousand timeouts.
+PAUSE_S = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class Cache:
+    """JSON values under keys made of parts. No method raises because Redis is away: None and False are its answers."""
+
+    def __init__(self, redis_url: str | None) -> None:
+        """`redis_url` None: nothing is cached. Connects when first used.
+
+        Raises:
+            UserError: the URL cannot be read.
+        """
+        self._warned = False
+        self._paused_until = 0.0
+        self._redis: redis.Redis | None = None
+        if redis_url:
+            try:
+                self._redis = redis.Redis.from_url(
+                    redis_url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, decode_responses=True
+                )
+            except ValueError:
+                # The library's message would quote the URL, password and all.
+                raise UserError("PC_REDIS_URL cannot be read: write redis://:PASSWORD@HOST:PORT/0") from None
+
+    @property
+    def available(self) -> bool:
+        """Whether Redis answers now."""
+        return bool(self._ask("ping"))
+
+    def set_json(self, *key: object, value: object, ttl: int | None = None) -> bool:
+        """Keep a value for `ttl` seconds (by default as `TTL_S` says of the key's first part); whether it is kept."""
+        seconds = TTL_S[str(key[0])] if ttl is None else ttl
+        return bool(self._ask("set", name(*key), json.dumps(value, sort_keys=True, default=str), ex=seconds))
+
+    def get_json(self, *key: object) -> Any:
+        """The value kept under a key, or None."""
+        text = self._ask("get", name(*key))
+        return None if text is None else json.loads(text)
+
+    def cache_track(self, session_id: int, track_id: int, payload: object, ttl: int = TTL_S["track"]) -> bool:
+        """Keep one track for `ttl` seconds; whether it is kept."""
+        return self.set_json("track", session_id, track_id, value=payload, ttl=ttl)
+
+    def get_track(self, session_id: int, track_id: int) -> Any:
+        """One track as it was kept, or None."""
+        return self.get_json("track", session_id, track_id)
+
+    def keys(self) -> list[str]:
+        """All keys of this scheme that are there now, in order."""
+        if self._redis is None or not self.available:
+            return []
+        try:
+            return sorted(self._redis.scan_iter(f"{PREFIX}*", count=1000))
+        except redis.RedisError as error:
+            self._failed(error)
+            return []
+
+    def _ask(self, command: str, *arguments: object, **options: object) -> Any:
+        if self._redis is None or time.monotonic() < self._paused_until:
+            return None
+        try:
+            return getattr(self._redis, command)(*arguments, **options)
+        except redis.RedisError as error:
+            self._failed(error)
+            return None
+
+    def _failed(self, error: redis.RedisError) -> None:
+        self._paused_until = time.monotonic() + PAUSE_S
+        if not self._warned:
+            self._warned = True
+            _log.warning("Redis does not answer, so nothing is cached (results are safe in Postgres): %s", error)
+
+
+def name(*key: object) -> str:
+    """The full key of its parts: `("daily", "2026-03-01")` is `pc:v1:daily:2026-03-01`."""
+    return PREFIX + ":".join(map(str, key))

@@ -1,0 +1,176 @@
+"""The stage ledger: which stage of which video is done, and from exactly what.
+
+A row says that a stage's rows for a video are in the database (or its Parquet file on disk), and carries the
+fingerprint of all that went in. It is written in the same transaction as those rows, so it is never ahead of them.
+"""
+
+import datetime as dt
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from psycopg2.extensions import connection as Connection
+from psycopg2.extras import Json, execute_values
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One ledger row: a stage's fingerprint (hex) and its status, `done`, `quarantined`, `expired` or
+    `source deleted`; the reason says why it is not done."""
+
+    fingerprint: str
+    status: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Video:
+    """A registered video with what the ledger says of it. Times are aware UTC; sizes in bytes; picture in pixels."""
+
+    video_id: int
+    camera: str
+    started_at: dt.datetime
+    ended_at: dt.datetime | None
+    date: dt.date
+    path: str
+    content_hash: str
+    size_bytes: int
+    mtime_ns: int
+    width: int
+    height: int
+    status: str
+    ledger: Mapping[str, Entry] = field(default_factory=dict)
+
+    def done(self, stage: str) -> str | None:
+        """The fingerprint `stage` was done with, or None."""
+        entry = self.ledger.get(stage)
+        return entry.fingerprint if entry and entry.status == "done" else None
+
+
+@dataclass(frozen=True)
+class ZoneVersion:
+    """A line or zone as applied from the site file: points are flat x, y, … in 0..1 from the top left."""
+
+    kind: str
+    name: str
+    valid_from: dt.datetime | None
+    points: tuple[float, ...]
+    in_side: str | None
+
+
+@dataclass(frozen=True)
+class Link:
+    """A track that goes on from a track of the file before."""
+
+    video_id: int
+    track_id: int
+    previous_video_id: int
+    previous_track_id: int
+
+
+@dataclass(frozen=True)
+class CameraSpan:
+    """All that decides what is outstanding for one camera over some days: configuration, geometry, videos, links.
+
+    `videos` are in order of their start.
+    """
+
+    camera: str
+    config: Mapping[str, Any]
+    zones: tuple[ZoneVersion, ...]
+    videos: tuple[Video, ...]
+    links: tuple[Link, ...]
+
+    def video(self, video_id: int) -> Video:
+        """The video of that id; KeyError where it is not in the span."""
+        for video in self.videos:
+            if video.video_id == video_id:
+                return video
+        raise KeyError(video_id)
+
+
+def load_span(connection: Connection, camera: str, first: dt.date, last: dt.date) -> CameraSpan:
+    """Read a camera's state for the local dates `first` to `last`, both included."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT config FROM cameras WHERE camera = %s", (camera,))
+        camera_row = cursor.fetchone()
+        cursor.execute(
+            "SELECT kind, name, NULLIF(valid_from, '-infinity'), points, in_side FROM zones WHERE camera = %s"
+            " ORDER BY kind, name, valid_from",
+            (camera,),
+        )
+        zones = tuple(ZoneVersion(k, n, v, tuple(p), s) for k, n, v, p, s in cursor.fetchall())
+        cursor.execute(
+            """
+            SELECT v.video_id, v.camera, v.started_at, s.ended_at, v.date, v.path, v.content_hash, v.size_bytes,
+                   v.mtime_ns, v.width, v.height, v.status,
+                   (SELECT COALESCE(jsonb_object_agg(l.stage, jsonb_build_array(l.fingerprint, l.status, l.reason)), '{}')
+                      FROM stage_ledger l WHERE l.video_id = v.video_id)
+              FROM videos v LEFT JOIN sessions s USING (video_id)
+             WHERE v.camera = %s AND v.date BETWEEN %s AND %s
+             ORDER BY v.started_at
+            """,
+            (camera, first, last),
+        )
+        videos = tuple(
+            Video(*row[:-1], {stage: Entry(*entry) for stage, entry in row[-1].items()}) for row in cursor.fetchall()
+        )
+        cursor.execute(
+            """
+            SELECT l.video_id, l.track_id, l.previous_video_id, l.previous_track_id
+              FROM track_links l JOIN videos v USING (video_id)
+             WHERE v.camera = %s AND v.date BETWEEN %s AND %s
+             ORDER BY 1, 2
+            """,
+            (camera, first, last),
+        )
+        links = tuple(Link(*fields) for fields in cursor.fetchall())
+    return CameraSpan(camera, camera_row[0] if camera_row else {}, zones, videos, links)
+
+
+def record(
+    connection: Connection,
+    video_id: int,
+    stage: str,
+    entry: Entry,
+    *,
+    code_version: str,
+    run_id: str,
+    rows: int = 0,
+    details: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a stage's row; call it in the transaction that wrote the stage's results."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO stage_ledger (video_id, stage, fingerprint, status, reason, rows, details, code_version, run_id)
+            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+            ON CONFLICT (video_id, stage) DO UPDATE
+               SET fingerprint = EXCLUDED.fingerprint, status = EXCLUDED.status, reason = EXCLUDED.reason,
+                   rows = EXCLUDED.rows, details = EXCLUDED.details, code_version = EXCLUDED.code_version,
+                   run_id = EXCLUDED.run_id, finished_at = now()
+            """,
+            (
+                video_id, stage, entry.fingerprint, entry.status, entry.reason, rows,
+                Json(details or {}, dumps=lambda value: json.dumps(value, default=str)), code_version, run_id,
+            ),
+        )  # fmt: skip
+
+
+def forget(connection: Connection, video_stages: list[tuple[int, str]]) -> None:
+    """Delete ledger rows, which makes those stages of those videos outstanding."""
+    with connection.cursor() as cursor:
+        execute_values(
+            cursor,
+            "DELETE FROM stage_ledger l USING (VALUES %s) AS gone (video_id, stage)"
+            " WHERE l.video_id = gone.video_id AND l.stage = gone.stage",
+            video_stages,
+        )
+
+
+def named_fingerprints(connection: Connection, stage: str) -> set[str]:
+    """Every fingerprint that a row of `stage` names: the files that may not be swept."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT fingerprint FROM stage_ledger WHERE stage = %s AND status = 'done'", (stage,))
+        return {fingerprint for (fingerprint,) in cursor.fetchall()}

@@ -1,0 +1,184 @@
+"""Connections to Postgres: one way in, whole transactions replayed when a connection is lost, errors as sentences."""
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from typing import TypeVar
+from urllib.parse import quote, urlencode
+
+import psycopg2
+from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import make_dsn, parse_dsn
+
+from pc_pipeline.errors import PostgresUnreachable, UserError
+
+T = TypeVar("T")
+
+# A server that starts (or recovers after a crash) is waited for: at first only shortly, for it may not be there at all.
+FIRST_WAIT_S = 5.0
+RECONNECT_WAIT_S = 30.0
+
+_KEEPALIVES = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+_DISK_FULL = "53100"
+# The server is gone or going, or has chosen this transaction as a victim: the same work may succeed on the next try.
+_REPLAYED = ("08", "40001", "40P01", "55P03", "57P01", "57P02", "57P03")
+_BY_CODE = {
+    _DISK_FULL: "its disk is full: free space there, then run this again (what was finished is kept)",
+    "53300": "it has no connection free: close other programs or raise its max_connections",
+    "55P03": "something there holds a lock for long: see pg_stat_activity, then run this again",
+    "57P01": "it was shut down",
+    "57P03": "it is still starting up: try again in a moment",
+    "42501": "this user lacks a privilege there: connect as the owner of the database and of its tables",
+    "42P01": "a table is missing there: run `pc db migrate`",
+    "25006": "it is read-only (a standby?): connect to the primary",
+}
+# libpq gives no error code before a connection stands, only a text.
+_BY_TEXT = {
+    "password authentication failed": "it refuses this user's password: check PGPASSWORD, ~/.pgpass or the DSN",
+    "no password supplied": "it wants a password and got none: set PGPASSWORD, ~/.pgpass or PC_POSTGRES_DSN",
+    "no pg_hba.conf entry": "it lets this user or this machine's address not in: see its pg_hba.conf",
+    "does not exist": "that database or user does not exist: create it, or name another in the DSN",
+    "too many clients": _BY_CODE["53300"],
+    "remaining connection slots": _BY_CODE["53300"],
+    "starting up": _BY_CODE["57P03"],
+    "in recovery mode": _BY_CODE["57P03"],
+    "No space left on device": _BY_CODE[_DISK_FULL],
+    "refused": "nothing answers there: start it (`pc up` starts the embedded one), or correct PC_POSTGRES_DSN",
+    "No such file": "nothing answers there: start it (`pc up` starts the embedded one), or correct PC_POSTGRES_DSN",
+    "translate host name": "its host name is unknown: correct PC_POSTGRES_DSN",
+    "timeout expired": "it does not answer in time: check its address and the firewall",
+    "does not support SSL": "it does not support SSL: see sslmode in the DSN",
+}
+# A try again cannot mend these.
+_FINAL = ("password", "pg_hba.conf", "does not exist", "translate host name", "support SSL")
+
+
+def connect(dsn: str, wait_s: float = FIRST_WAIT_S) -> Connection:
+    """Open a connection (UTC, named `pc_pipeline`); a server that is not there yet is asked again for `wait_s` seconds.
+
+    libpq's password rules hold: PGPASSWORD, PGPASSFILE and ~/.pgpass.
+
+    Raises:
+        PostgresUnreachable: in one sentence, without the password.
+    """
+    where = place(dsn)
+    # Added to the DSN's own options, which `options=` alone would replace.
+    options = f"{parse_dsn(dsn).get('options', '')} -c TimeZone=UTC".strip()
+    whole = make_dsn(dsn, application_name="pc_pipeline", connect_timeout=10, options=options, **_KEEPALIVES)
+    deadline, pause = time.monotonic() + wait_s, 0.05
+    while True:
+        try:
+            return psycopg2.connect(whole)
+        except psycopg2.OperationalError as error:
+            final = any(text in str(error) for text in _FINAL)
+            if final or time.monotonic() + pause > deadline:
+                raise PostgresUnreachable(f"Postgres at {where}: {_reason(error)}") from None
+        time.sleep(pause)
+        pause = min(2 * pause, 1.0)
+
+
+def in_transaction(dsn: str, work: Callable[[Connection], T], attempts: int = 5) -> tuple[T, int]:
+    """Run `work(connection)` in one transaction and commit it; returns its result and how often it was replayed.
+
+    A lost connection, a restarted server or a deadlock replays the whole of `work` with exponential backoff. The answer
+    to a COMMIT can be lost too, so `work` must give the same rows when it runs over its own result.
+
+    Raises:
+        PostgresUnreachable: no connection, or lost `attempts` times.
+        UserError: the server says something a user can mend, such as a full disk.
+    """
+    for attempt in range(attempts):
+        if attempt:
+            time.sleep(min(0.1 * 2**attempt, 5.0))
+        with closing(connect(dsn, RECONNECT_WAIT_S if attempt else FIRST_WAIT_S)) as connection:
+            try:
+                result = work(connection)
+                connection.commit()
+                return result, attempt
+            except psycopg2.Error as error:
+                last = error
+                if not connection.closed and not (error.pgcode or "").startswith(_REPLAYED):
+                    if error.pgcode in _BY_CODE:
+                        raise UserError(explain(error)) from error
+                    raise
+    raise PostgresUnreachable(f"{place(dsn)}: the connection was lost {attempts} times: {_reason(last)}") from last
+
+
+def explain(error: psycopg2.Error) -> str:
+    """One sentence for an error of psycopg2: what is wrong and what to do now."""
+    return f"Postgres: {_reason(error)}"
+
+
+def _reason(error: psycopg2.Error) -> str:
+    if error.pgcode in _BY_CODE:
+        return _BY_CODE[error.pgcode]
+    for text, reason in _BY_TEXT.items():
+        if text in str(error):
+            return reason
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else "the connection was lost"
+
+
+def place(dsn: str) -> str:
+    """`host:port/database` of a DSN, for messages: never the user's password, not even where the DSN is misread.
+
+    Raises:
+        PostgresUnreachable: the DSN cannot be read.
+    """
+    try:
+        parts = parse_dsn(dsn)
+        host, port = parts.get("host", "localhost"), parts.get("port", "5432")
+        readable = "@" not in host and all(digits.isdigit() for digits in port.split(","))
+    except psycopg2.Error:
+        readable = False
+    if not readable:
+        # libpq's own message would quote the piece it stumbled over, which may be the password's.
+        raise PostgresUnreachable(
+            "the Postgres DSN cannot be read: write postgresql://USER@HOST:PORT/DATABASE, with %40 for @, %2F for / "
+            "and %3A for : inside a password"
+        ) from None
+    return f"{host}:{port}/{parts.get('dbname', parts.get('user', ''))}"
+
+
+def refuse_password(dsn: str) -> None:
+    """Refuse a DSN given as an argument with a password in it: every user of the machine sees arguments.
+
+    Raises:
+        UserError: with the three ways that keep a password to oneself.
+    """
+    place(dsn)
+    if parse_dsn(dsn).get("password"):
+        raise UserError(
+            "a password in an argument can be read by everyone on this machine: leave it out of the DSN and set "
+            "PGPASSWORD, write it to ~/.pgpass, or put the whole DSN into PC_POSTGRES_DSN"
+        )
+
+
+def sqlalchemy_url(dsn: str, search_path: str | None = None) -> str:
+    """The DSN as SQLAlchemy's URL for psycopg2 (a plain `postgresql://` means psycopg 3 since SQLAlchemy 2.1).
+
+    Args:
+        dsn: a libpq URL or keyword string.
+        search_path: the schema in which unqualified names are looked up and created.
+    """
+    place(dsn)
+    parts = parse_dsn(dsn)
+    if search_path is not None:
+        parts["options"] = f"{parts.get('options', '')} -c search_path={search_path}".strip()
+    user, password, host, port, database = (
+        parts.pop(key, None) for key in ("user", "password", "host", "port", "dbname")
+    )
+    login = quote(user, safe="") if user else ""
+    login += f":{quote(password, safe='')}" if password else ""
+    if host and "/" in host:
+        parts["host"], host = host, None  # a socket's folder
+    address = f"[{host}]" if host and ":" in host else host or ""
+    address += f":{port}" if port else ""
+    query = f"?{urlencode(parts, quote_via=quote)}" if parts else ""
+    return f"postgresql+psycopg2://{login}{'@' if login else ''}{address}/{quote(database or '', safe='')}{query}"
+
+
+def lock_video(connection: Connection, video_id: int) -> None:
+    """Wait until no other transaction works on this video, and keep it so until this one ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", (video_id,))

@@ -1,0 +1,293 @@
+"""Cameras, their geometry, the files seen and the videos registered."""
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from psycopg2.extensions import connection as Connection
+from psycopg2.extras import Json, execute_values
+
+from pc_pipeline.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pc_pipeline.ingest.site import SiteConfig
+
+
+@dataclass(frozen=True)
+class FileRow:
+    """A row of `source_files`: one path, what it was when last looked at, and what became of it."""
+
+    path: str
+    camera: str | None
+    started_at: dt.datetime | None
+    date: dt.date | None
+    size_bytes: int
+    mtime_ns: int
+    status: str
+    reason: str | None = None
+    content_hash: str | None = None
+    video_id: int | None = None
+    given: bool = False
+
+
+_FILE_COLUMNS = "path, camera, started_at, date, size_bytes, mtime_ns, status, reason, content_hash, video_id, given"
+
+
+def save_files(connection: Connection, rows: Iterable[FileRow]) -> None:
+    """Insert or replace the rows of these paths."""
+    with connection.cursor() as cursor:
+        execute_values(
+            cursor,
+            f"INSERT INTO source_files ({_FILE_COLUMNS}) VALUES %s ON CONFLICT (path) DO UPDATE SET "
+            + ", ".join(f"{name.strip()} = EXCLUDED.{name.strip()}" for name in _FILE_COLUMNS.split(",")[1:]),
+            [tuple(getattr(row, name.strip()) for name in _FILE_COLUMNS.split(",")) for row in rows],
+        )
+
+
+def _files(connection: Connection, where: str, values: Sequence[Any]) -> list[FileRow]:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {_FILE_COLUMNS} FROM source_files WHERE {where} ORDER BY path", values)
+        return [FileRow(*row) for row in cursor.fetchall()]
+
+
+def all_files(connection: Connection) -> dict[str, FileRow]:
+    """Every file ever seen, by path."""
+    return {row.path: row for row in _files(connection, "true", ())}
+
+
+def files_of_day(connection: Connection, camera: str, date: dt.date) -> list[FileRow]:
+    """The files known for a camera-day."""
+    return _files(connection, "camera = %s AND date = %s", (camera, date))
+
+
+def files_with_content(connection: Connection, camera: str, hashes: Iterable[str]) -> list[FileRow]:
+    """The present, readable files of a camera, of any day, that hold one of these contents."""
+    return _files(
+        connection,
+        "camera = %s AND content_hash = ANY(%s) AND status IN ('registered', 'duplicate')",
+        (camera, list(hashes)),
+    )
+
+
+def quarantined_files(connection: Connection) -> list[FileRow]:
+    """The files that are not counted, each with its reason."""
+    return _files(connection, "status <> 'registered'", ())
+
+
+def lock_camera(connection: Connection, camera: str) -> None:
+    """Hold the registration of a camera's files until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('pc camera ' || %s, 0))", (camera,))
+
+
+def cameras(connection: Connection) -> dict[str, bool]:
+    """Every configured camera's name, and whether it is active."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT camera, active FROM cameras ORDER BY camera")
+        return dict(cursor.fetchall())
+
+
+def add_camera(connection: Connection, camera: str, config: dict[str, Any]) -> bool:
+    """Register a camera without lines, unless it is configured already; returns whether it was added."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO cameras (camera, config) VALUES (%s, %s) ON CONFLICT DO NOTHING", (camera, Json(config))
+        )
+        return cursor.rowcount == 1
+
+
+@dataclass(frozen=True)
+class VideoRow:
+    """A video as registration writes it."""
+
+    video_id: int
+    camera: str
+    started_at: dt.datetime
+    date: dt.date
+    path: str
+    content_hash: str
+    size_bytes: int
+    mtime_ns: int
+    width: int
+    height: int
+    nominal_fps: float
+    codec: str
+    container: str
+    rotation: int
+
+
+def save_video(connection: Connection, row: VideoRow) -> None:
+    """Insert a video, or bring the row of that id up to date: it is the same video, with its new content or path."""
+    names = list(VideoRow.__dataclass_fields__)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO videos ({', '.join(names)}, status) VALUES ({', '.join(['%s'] * len(names))}, 'present')"
+            " ON CONFLICT (video_id) DO UPDATE SET "
+            + ", ".join(f"{name} = EXCLUDED.{name}" for name in [*names[1:], "status"]),
+            [getattr(row, name) for name in names],
+        )
+
+
+def mark_source_deleted(connection: Connection, video_id: int) -> None:
+    """Note that a video's file is gone; its results stay."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE videos SET status = 'source deleted' WHERE video_id = %s", (video_id,))
+
+
+def videos_with_content(connection: Connection, camera: str, hashes: Iterable[str]) -> list[tuple[int, dt.date]]:
+    """(video id, local date) of the camera's videos that hold one of these contents."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT video_id, date FROM videos WHERE camera = %s AND content_hash = ANY(%s)", (camera, list(hashes))
+        )
+        return cursor.fetchall()
+
+
+def videos_of_day(connection: Connection, camera: str, date: dt.date) -> list[tuple[int, str, int, int]]:
+    """(video id, path, size in bytes, mtime in ns) of a camera-day's videos."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT video_id, path, size_bytes, mtime_ns FROM videos WHERE camera = %s AND date = %s", (camera, date)
+        )
+        return cursor.fetchall()
+
+
+def remove_video(connection: Connection, video_id: int) -> None:
+    """Delete a video with all its results, and the rollups of its hours, which then are made anew."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH span AS (
+                SELECT v.camera, v.date, v.started_at, COALESCE(s.ended_at, v.started_at) AS ended_at
+                  FROM videos v LEFT JOIN sessions s USING (video_id) WHERE v.video_id = %(id)s
+            ), hours AS (
+                DELETE FROM hourly_statistics h USING span
+                 WHERE h.camera = span.camera AND h.hour_start <= span.ended_at
+                   AND h.hour_start > span.started_at - interval '1 hour' RETURNING h.camera, h.date
+            )
+            DELETE FROM daily_statistics d USING span
+             WHERE d.camera = span.camera AND d.date BETWEEN span.date AND span.date + 1
+            """,
+            {"id": video_id},
+        )
+        cursor.execute(
+            "DELETE FROM detections d USING sessions s WHERE d.video_id = %(id)s AND s.video_id = %(id)s"
+            " AND d.ts >= s.started_at AND d.ts <= s.ended_at",
+            {"id": video_id},
+        )
+        cursor.execute("DELETE FROM videos WHERE video_id = %s", (video_id,))
+
+
+def site_zone(connection: Connection) -> str | None:
+    """The time zone `pc config apply` wrote last, or None before the first."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT timezone FROM site")
+        row = cursor.fetchone()
+    return row[0] if row else None
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing `apply_site` did: `added`, `changed`, `removed` or `left`, to what, and in words what follows."""
+
+    action: str
+    what: str
+    note: str = ""
+
+
+def apply_site(connection: Connection, site: "SiteConfig") -> list[Change]:
+    """Bring cameras and geometry to what the site file says; cameras it does not name are left as they are.
+
+    A line or zone under a `valid_from` it already has is corrected; under a later one it starts a version. Versions
+    later than the file's, and names the file no longer has for a camera it names, are removed.
+
+    Raises:
+        ConfigError: the file's time zone differs from that of videos already registered.
+    """
+    changes: list[Change] = []
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT timezone FROM site")
+        row = cursor.fetchone()
+        cursor.execute("SELECT EXISTS (SELECT FROM videos)")
+        (counted,) = cursor.fetchone() or (False,)
+        if row and row[0] != site.timezone and counted:
+            raise ConfigError(
+                f"The site's time zone is {row[0]} and videos are registered under it, so it cannot become"
+                f" {site.timezone}: hours and days would move. Start a new site with another PC_HOME and database."
+            )
+        cursor.execute(
+            "INSERT INTO site (timezone, history_from, name_patterns, config) VALUES (%s, %s, %s, %s)"
+            " ON CONFLICT (singleton) DO UPDATE SET timezone = EXCLUDED.timezone,"
+            " history_from = EXCLUDED.history_from, name_patterns = EXCLUDED.name_patterns, config = EXCLUDED.config",
+            (
+                site.timezone,
+                site.history_from,
+                list(site.name_patterns),
+                Json(site.model_dump(mode="json", by_alias=True)),
+            ),
+        )
+        for name, camera in site.cameras.items():
+            changes += _apply_camera(cursor, name, camera, site.effective(name).model_dump(mode="json"))
+        changes += _apply_zones(cursor, site)
+        cursor.execute("SELECT camera FROM cameras WHERE NOT camera = ANY(%s) ORDER BY camera", (list(site.cameras),))
+        changes += [Change("left", f"camera {name}", "not in this file") for (name,) in cursor.fetchall()]
+    return changes
+
+
+def _apply_camera(cursor: Any, name: str, camera: Any, config: dict[str, Any]) -> list[Change]:
+    wanted = (camera.location, camera.zone, config, list(camera.tags), camera.active)
+    cursor.execute("SELECT location, zone, config, tags, active FROM cameras WHERE camera = %s", (name,))
+    before = cursor.fetchone()
+    if before == wanted:
+        return []
+    cursor.execute(
+        "INSERT INTO cameras (camera, location, zone, config, tags, active) VALUES (%s, %s, %s, %s, %s, %s)"
+        " ON CONFLICT (camera) DO UPDATE SET location = EXCLUDED.location, zone = EXCLUDED.zone,"
+        " config = EXCLUDED.config, tags = EXCLUDED.tags, active = EXCLUDED.active",
+        (name, wanted[0], wanted[1], Json(config), wanted[3], wanted[4]),
+    )
+    return [Change("changed" if before else "added", f"camera {name}")]
+
+
+def _apply_zones(cursor: Any, site: "SiteConfig") -> list[Change]:
+    from pc_pipeline.ingest.site import zone_rows
+
+    changes: list[Change] = []
+    wanted = {
+        (z.camera, z.kind, z.name, z.valid_from.astimezone(dt.UTC) if z.valid_from else None): (
+            tuple(z.points),
+            z.in_side,
+        )
+        for z in zone_rows(site)
+    }
+    cursor.execute(
+        "SELECT camera, kind, name, NULLIF(valid_from, '-infinity'), points, in_side FROM zones WHERE camera = ANY(%s)",
+        (list(site.cameras),),
+    )
+    known = {(c, k, n, v.astimezone(dt.UTC) if v else None): (tuple(p), s) for c, k, n, v, p, s in cursor.fetchall()}
+    newest = {key[:3]: key[3] for key in wanted}
+    for key, shape in wanted.items():
+        if known.get(key) == shape:
+            continue
+        cursor.execute(
+            "INSERT INTO zones (camera, kind, name, valid_from, points, in_side)"
+            " VALUES (%s, %s, %s, COALESCE(%s::timestamptz, '-infinity'), %s, %s)"
+            " ON CONFLICT (camera, kind, name, valid_from) DO UPDATE"
+            " SET points = EXCLUDED.points, in_side = EXCLUDED.in_side",
+            (*key, list(shape[0]), shape[1]),
+        )
+        note = f"in force from {key[3]:%Y-%m-%d %H:%M} UTC" if key[3] else "in force for all time"
+        changes.append(Change("changed" if key in known else "added", f"{key[1]} {key[0]}/{key[2]}", note))
+    earliest = dt.datetime.min.replace(tzinfo=dt.UTC)
+    for key in known:
+        kept_history = key[:3] in newest and (key[3] or earliest) < (newest[key[:3]] or earliest)
+        if key in wanted or kept_history:
+            continue
+        cursor.execute(
+            "DELETE FROM zones WHERE camera = %s AND kind = %s AND name = %s"
+            " AND valid_from = COALESCE(%s::timestamptz, '-infinity')",
+            key,
+        )
+        changes.append(Change("removed", f"{key[1]} {key[0]}/{key[2]}", "its counts go with it"))
+    return changes

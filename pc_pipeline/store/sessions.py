@@ -1,0 +1,111 @@
+"""Sessions: one a video, with its id; and what hangs on a session."""
+
+import datetime as dt
+from dataclasses import dataclass
+
+from psycopg2.extensions import connection as Connection
+
+from pc_pipeline.vision.models import ModelFile
+
+
+@dataclass(frozen=True)
+class SessionRow:
+    """A session: `frames` were decoded, `frames_sampled` of them looked at; `ended_at` is not known before."""
+
+    session_id: int
+    camera: str
+    name: str
+    input_source: str
+    confidence_threshold: float
+    sample_every_s: float
+    fps: float
+    frames: int
+    frames_sampled: int
+    width: int
+    height: int
+    started_at: dt.datetime
+    ended_at: dt.datetime | None
+    model_sha256: str
+    warnings: list[str]
+
+
+def save(connection: Connection, row: SessionRow) -> None:
+    """Write a session as `active`: before its frames are looked at, and again with what was found out."""
+    names = [name for name in SessionRow.__dataclass_fields__ if name != "session_id"]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO sessions (session_id, video_id, status, {', '.join(names)})"
+            f" VALUES (%s, %s, 'active', {', '.join(['%s'] * len(names))})"
+            f" ON CONFLICT (session_id) DO UPDATE SET status = 'active',"
+            f" {', '.join(f'{name} = EXCLUDED.{name}' for name in names)}",
+            [row.session_id, row.session_id, *(getattr(row, name) for name in names)],
+        )
+
+
+def set_status(connection: Connection, session_id: int, status: str) -> None:
+    """Set a session's status: `active`, `completed`, `error` or `cancelled`."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE sessions SET status = %s WHERE session_id = %s", (status, session_id))
+
+
+def save_model(connection: Connection, model: ModelFile) -> None:
+    """Note a model that was used, by the hash of its files."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO ai_models (sha256, name, kind, backend, files) VALUES (%s, %s, %s, %s, %s)"
+            " ON CONFLICT (sha256) DO NOTHING",
+            (model.sha256, model.name, model.kind, model.backend, sorted(model.files)),
+        )
+
+
+def clear_results(connection: Connection, session_id: int) -> list[int]:
+    """Delete a session's detections, tracks and all that hangs on them.
+
+    Returns the ids of the videos whose links into these tracks went with them.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT started_at, ended_at FROM sessions WHERE session_id = %s", (session_id,))
+        span = cursor.fetchone()
+        if span and span[1]:
+            # The video may have been longer before: everything of it lies within a day of its start.
+            cursor.execute(
+                "DELETE FROM detections WHERE video_id = %s AND ts >= %s AND ts < %s",
+                (session_id, span[0], span[0] + dt.timedelta(days=1, seconds=1)),
+            )
+        cursor.execute(
+            "SELECT DISTINCT video_id FROM track_links WHERE previous_video_id = %s AND video_id <> %s",
+            (session_id, session_id),
+        )
+        linked = [video_id for (video_id,) in cursor.fetchall()]
+        for table in ("tracks", "run_gender_summary"):
+            cursor.execute(f"DELETE FROM {table} WHERE video_id = %s", (session_id,))
+        cursor.execute("DELETE FROM session_statistics WHERE session_id = %s", (session_id,))
+    return linked
+
+
+def days_without_rollups(connection: Connection, camera: str) -> set[dt.date]:
+    """Local dates with a completed session whose first hour has no hourly row."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT DISTINCT v.date FROM sessions s JOIN videos v USING (video_id)
+             WHERE s.camera = %s AND s.status = 'completed' AND NOT EXISTS (
+                   SELECT FROM hourly_statistics h WHERE h.camera = s.camera
+                      AND h.hour_start <= s.started_at AND h.hour_start > s.started_at - interval '1 hour')
+            """,
+            (camera,),
+        )
+        return {date for (date,) in cursor.fetchall()}
+
+
+def orphan_detections(connection: Connection, start: dt.datetime, end: dt.datetime) -> int:
+    """Detections in [start, end) whose video is not registered."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM detections d WHERE ts >= %s AND ts < %s"
+            " AND NOT EXISTS (SELECT FROM videos v WHERE v.video_id = d.video_id)",
+            (start, end),
+        )
+        row = cursor.fetchone()
+    assert row
+    return row[0]

@@ -1,0 +1,103 @@
+"""The `tracks` table: one row a person in view, with the whole way as JSONB."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from psycopg2.extensions import connection as Connection
+
+from pc_pipeline.store.load import Loader, LoadReport, LoadSettings, timestamps
+from pc_pipeline.vision.arrays import Track
+
+_COLUMNS = ("video_id", "track_id", "started_at", "ended_at", "detection_count", "mean_confidence", "trajectory")
+_UPSERT = f"""
+INSERT INTO tracks ({", ".join(_COLUMNS)}) SELECT {", ".join(_COLUMNS)} FROM pc_tracks_loading
+ON CONFLICT (video_id, track_id) DO UPDATE
+SET ({", ".join(_COLUMNS[2:])}) = ROW ({", ".join(f"excluded.{name}" for name in _COLUMNS[2:])})
+"""
+
+
+def upsert_track(connection: Connection, video_id: int, started_at: datetime, track: Track) -> None:
+    """Insert one track, or replace the one of this video and number."""
+    bulk_upsert_tracks(connection, video_id, started_at, [track])
+
+
+def bulk_upsert_tracks(
+    connection: Connection,
+    video_id: int,
+    started_at: datetime,
+    tracks: Sequence[Track],
+    load: LoadSettings = LoadSettings(),  # noqa: B008 (frozen)
+) -> LoadReport:
+    """Insert or replace tracks of one video, by binary COPY into a temporary table; others of the video stay.
+
+    Args:
+        started_at: aware time of the video's first frame.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TEMP TABLE IF NOT EXISTS pc_tracks_loading (LIKE tracks) ON COMMIT DROP")
+        cursor.execute("TRUNCATE pc_tracks_loading")
+    with Loader(connection, "pc_tracks_loading", _COLUMNS, load) as loader:
+        for track in tracks:
+            loader.add(_row(video_id, started_at, track))
+        report = loader.close()
+    with connection.cursor() as cursor:
+        cursor.execute(_UPSERT)
+    return report
+
+
+def load_tracks(connection: Connection, video_id: int) -> list[Track]:
+    """One video's tracks by number, exactly as stored: boxes in tenths of a pixel, confidence in thousandths."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT track_id, trajectory FROM tracks WHERE video_id = %s ORDER BY track_id", (video_id,))
+        return [decode_trajectory(track_id, trajectory) for track_id, trajectory in cursor]
+
+
+def encode_trajectory(track: Track) -> dict[str, list[int]]:
+    """A track's sightings as lists: frame, t_us, box (tenths of a pixel), confidence (thousandths), interpolated.
+
+    Stored and loaded again, a track gives the same integers: rounding happens once.
+    """
+    return {
+        "frame": track.frame_number.tolist(),
+        "t_us": track.time_us.tolist(),
+        "box": np.rint(track.boxes.astype(np.float64) * 10).astype(np.int64).ravel().tolist(),
+        "confidence": np.rint(track.confidence.astype(np.float64) * 1000).astype(np.int64).tolist(),
+        "interpolated": np.flatnonzero(track.interpolated).tolist(),
+    }
+
+
+def decode_trajectory(track_id: int, trajectory: dict[str, list[int]]) -> Track:
+    """The track of `encode_trajectory`'s lists."""
+    interpolated = np.zeros(len(trajectory["frame"]), dtype=np.bool_)
+    interpolated[trajectory["interpolated"]] = True
+    return Track(
+        track_id=track_id,
+        frame_number=np.array(trajectory["frame"], dtype=np.int32),
+        time_us=np.array(trajectory["t_us"], dtype=np.int64),
+        boxes=(np.array(trajectory["box"], dtype=np.float64) / 10).astype(np.float32).reshape(-1, 4),
+        confidence=(np.array(trajectory["confidence"], dtype=np.float64) / 1000).astype(np.float32),
+        interpolated=interpolated,
+    )
+
+
+def _row(video_id: int, started_at: datetime, track: Track) -> dict[str, Any]:
+    trajectory = encode_trajectory(track)
+    seen = ~track.interpolated
+    count = int(seen.sum())
+    # From the integers that are stored, so that the figure does not hang on the order of a sum of floats.
+    mean = sum(np.array(trajectory["confidence"])[seen].tolist()) / 1000 / max(count, 1)
+    text = json.dumps(trajectory, separators=(",", ":")).encode()
+    moments = timestamps(started_at, track.time_us)
+    return {
+        "video_id": np.array([video_id], dtype=np.int64),
+        "track_id": np.array([track.track_id], dtype=np.int32),
+        "started_at": moments[:1],
+        "ended_at": moments[-1:],
+        "detection_count": np.array([count], dtype=np.int32),
+        "mean_confidence": np.array([mean], dtype=np.float32),
+        # jsonb's binary form: a version byte and the text.
+        "trajectory": np.array([b"\x01" + text], dtype=object),
+    }

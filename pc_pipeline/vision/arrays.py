@@ -1,0 +1,95 @@
+"""What vision hands on: flat NumPy arrays with their units. Times are container PTS, never frame number over fps."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """What a file says of itself, after its first frame could be decoded. No header is trusted further than that.
+
+    Attributes:
+        width, height: pixels of the upright frame (rotation metadata applied).
+        nominal_fps: frames per second by the header, 0.0 where it says nothing usable.
+        frames_declared: frames by the header, 0 where it says nothing.
+        duration_declared_s: seconds by the header, 0.0 where it says nothing.
+        codec: fourcc in lower case, such as `h264`, `hevc`, `mjpg`, `fmp4`.
+        container: FFmpeg's name of the container, such as `avi`, `matroska`, `mov`.
+        rotation: degrees clockwise the picture was turned by to stand upright: 0, 90, 180 or 270.
+    """
+
+    width: int
+    height: int
+    nominal_fps: float
+    frames_declared: int
+    duration_declared_s: float
+    codec: str
+    container: str
+    rotation: int
+
+
+@dataclass(frozen=True)
+class Detections:
+    """All sampled frames of one video, flat: frame i's boxes are rows `offsets[i]:offsets[i + 1]`.
+
+    Attributes:
+        frame_number: int32[F], index in the container, from 0.
+        pts_us: int64[F], microseconds from the video's start, strictly increasing.
+        offsets: int64[F + 1].
+        boxes: float32[N, 4], x1, y1, x2, y2 in pixels of the upright frame.
+        confidence: float32[N], 0..1.
+        class_id: int16[N], the model's own class numbers.
+    """
+
+    frame_number: NDArray[np.int32]
+    pts_us: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    boxes: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+    class_id: NDArray[np.int16]
+
+    @property
+    def frame_index(self) -> NDArray[np.int64]:
+        """int64[N]: the place in `frame_number` of each box's frame."""
+        return np.repeat(np.arange(len(self.frame_number), dtype=np.int64), np.diff(self.offsets))
+
+    @property
+    def detection_index(self) -> NDArray[np.int16]:
+        """int16[N]: each box's place in its frame, from 0."""
+        place = np.arange(len(self.boxes), dtype=np.int64) - np.repeat(self.offsets[:-1], np.diff(self.offsets))
+        return place.astype(np.int16)
+
+
+@dataclass(frozen=True)
+class Track:
+    """One person while in view: S sightings in time order.
+
+    Attributes:
+        track_id: 1, 2, ... in order of first sighting within the video.
+        frame_number: int32[S].
+        time_us: int64[S], microseconds from the video's start, strictly increasing.
+        boxes: float32[S, 4], x1, y1, x2, y2 in pixels of the upright frame.
+        confidence: float32[S], 0..1.
+        interpolated: bool[S], True where the box was filled in, not seen.
+    """
+
+    track_id: int
+    frame_number: NDArray[np.int32]
+    time_us: NDArray[np.int64]
+    boxes: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+    interpolated: NDArray[np.bool_]
+
+    @property
+    def foot(self) -> NDArray[np.float64]:
+        """float64[S, 2]: bottom centre of each box, pixels."""
+        boxes = self.boxes.astype(np.float64)
+        return np.column_stack(((boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]))
+
+    @property
+    def height(self) -> NDArray[np.float64]:
+        """float64[S]: height of each box, pixels."""
+        boxes = self.boxes.astype(np.float64)
+        return boxes[:, 3] - boxes[:, 1]

@@ -1,0 +1,203 @@
+"""Detectors behind one protocol: frames in, boxes out, in frame order, with bounded memory."""
+
+import time
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pc_pipeline.errors import UnreadableVideo
+from pc_pipeline.vision.arrays import Detections, VideoFacts
+from pc_pipeline.vision.decode import USUAL_STEP_US, Frame, is_cut_off, probe, read_frames
+from pc_pipeline.vision.models import ModelFile
+
+CODE_VERSION = "1"
+PROGRESS_EVERY_S = 0.2
+
+
+class Boxes(NamedTuple):
+    """One frame's detections, best first.
+
+    Attributes:
+        boxes: float32[n, 4], x1, y1, x2, y2 in pixels of the frame, inside it.
+        confidence: float32[n], 0..1.
+        class_id: int16[n].
+    """
+
+    boxes: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+    class_id: NDArray[np.int16]
+
+
+class Detector(Protocol):
+    """Frames in, boxes out."""
+
+    def detect(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Boxes]]:
+        """Each frame with its boxes, in the order of the frames, holding no more than a few frames at a time."""
+        ...
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a video is: frames sampled so far, seconds of video done and in all (0.0 where the file does not say),
+    frames detected a second, and seconds left (None where unknown)."""
+
+    done_frames: int
+    done_s: float
+    total_s: float
+    fps: float
+    eta_s: float | None
+
+
+@dataclass(frozen=True)
+class DecodeReport:
+    """What was decoded. `last_pts_us + median_step_us` is where the video ends.
+
+    Attributes:
+        frames_decoded: every frame, sampled or not.
+        frames_sampled: frames handed to the detector.
+        first_pts_us, last_pts_us: of all decoded frames, µs from the video's start.
+        median_step_us: the median time between decoded frames; one over the nominal rate for a single frame.
+        warnings: one sentence each, such as a file that is cut off.
+    """
+
+    frames_decoded: int
+    frames_sampled: int
+    first_pts_us: int
+    last_pts_us: int
+    median_step_us: int
+    warnings: list[str]
+
+
+def load_detector(
+    model: ModelFile, confidence: float, iou: float, classes: tuple[int, ...], frame_size: tuple[int, int]
+) -> Detector:
+    """The detector for a model's backend.
+
+    Args:
+        model: from `vision.models.resolve`.
+        confidence: 0..1, boxes below are not reported.
+        iou: 0..1, of two boxes of a class that overlap more than this the weaker is dropped.
+        classes: the model's class numbers wanted; HOG knows only 0, person.
+        frame_size: width and height of the upright frames, pixels.
+
+    Raises:
+        ModelCorrupt: the files are there and cannot be loaded.
+        ModelMissing: the backend's package is not installed.
+    """
+    if model.backend == "hog":
+        from pc_pipeline.vision.detect.hog import HogDetector
+
+        return HogDetector(confidence, iou, classes, frame_size)
+    if model.backend == "openvino":
+        from pc_pipeline.vision.detect.openvino import OpenvinoDetector
+
+        return OpenvinoDetector(model, confidence, iou, classes, frame_size)
+    from pc_pipeline.vision.detect.ultralytics import UltralyticsDetector
+
+    return UltralyticsDetector(model, confidence, iou, classes)
+
+
+def detect_video(
+    path: Path,
+    detector: Detector,
+    sample_every_s: float,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> tuple[Detections, DecodeReport]:
+    """The detections of a whole video, frame by frame.
+
+    Args:
+        path: the video.
+        detector: from `load_detector`.
+        sample_every_s: seconds between the frames looked at, 0 for every frame.
+        on_progress: called at most five times a second, and once at the end.
+
+    Raises:
+        UnreadableVideo: no frame can be decoded. A file that ends early is no error: what was decoded is returned and
+            the report warns.
+    """
+    facts = probe(path)
+    pts_seen: array[int] = array("q")
+    numbers: array[int] = array("i")
+    sampled_pts: array[int] = array("q")
+    results: list[Boxes] = []
+    started = reported = time.monotonic()
+    with closing(read_frames(path, sample_every_s, pts_seen)) as frames:
+        for frame, boxes in detector.detect(frames):
+            numbers.append(frame.number)
+            sampled_pts.append(frame.pts_us)
+            results.append(boxes)
+            now = time.monotonic()
+            if on_progress and now - reported >= PROGRESS_EVERY_S:
+                reported = now
+                on_progress(_progress(len(results), frame.pts_us / 1e6, facts.duration_declared_s, now - started))
+    if not results:
+        raise UnreadableVideo(f"{path}: holds no frame that can be decoded; record or copy it again")
+    report = _report(path, facts, pts_seen, len(results))
+    if on_progress:
+        end_s = (report.last_pts_us + report.median_step_us) / 1e6
+        on_progress(_progress(len(results), end_s, end_s, time.monotonic() - started))
+    counts = np.array([len(boxes.boxes) for boxes in results], np.int64)
+    detections = Detections(
+        frame_number=np.array(numbers, np.int32),
+        pts_us=np.array(sampled_pts, np.int64),
+        offsets=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
+        boxes=np.concatenate([boxes.boxes for boxes in results]).astype(np.float32, copy=False),
+        confidence=np.concatenate([boxes.confidence for boxes in results]).astype(np.float32, copy=False),
+        class_id=np.concatenate([boxes.class_id for boxes in results]).astype(np.int16, copy=False),
+    )
+    return detections, report
+
+
+def keep_best(
+    boxes: NDArray[np.float32],
+    confidence: NDArray[np.float32],
+    class_id: NDArray[np.int16],
+    iou: float,
+    frame_size: tuple[int, int],
+) -> Boxes:
+    """Non-maximum suppression within each class, best first, clipped to the frame.
+
+    Args:
+        boxes: float32[n, 4] x1, y1, x2, y2 pixels. confidence: float32[n]. class_id: int16[n].
+        iou: overlap above which the weaker of two boxes is dropped.
+        frame_size: width and height, pixels.
+    """
+    import cv2
+
+    # A full order first, so that the same candidates give the same boxes whatever order threads found them in.
+    order = np.lexsort((boxes[:, 3], boxes[:, 2], boxes[:, 1], boxes[:, 0], class_id, -confidence))
+    boxes, confidence, class_id = boxes[order], confidence[order], class_id[order]
+    if len(boxes):
+        corner_and_size = np.column_stack((boxes[:, :2], boxes[:, 2:] - boxes[:, :2])).astype(float)
+        survivors = cv2.dnn.NMSBoxesBatched(corner_and_size.tolist(), confidence.tolist(), class_id.tolist(), 0.0, iou)
+        kept = np.sort(np.asarray(survivors, np.int64))
+        boxes, confidence, class_id = boxes[kept], confidence[kept], class_id[kept]
+    clipped = np.clip(boxes, 0, np.array(frame_size * 2, np.float32))
+    return Boxes(clipped.astype(np.float32), confidence.astype(np.float32), class_id.astype(np.int16))
+
+
+def _progress(done_frames: int, done_s: float, total_s: float, elapsed_s: float) -> Progress:
+    left = elapsed_s * (total_s - done_s) / done_s if total_s > 0 and done_s > 0 else None
+    if left is not None:
+        left = max(left, 0.0)
+    return Progress(done_frames, done_s, total_s, done_frames / max(elapsed_s, 1e-9), left)
+
+
+def _report(path: Path, facts: VideoFacts, pts_seen: "array[int]", sampled: int) -> DecodeReport:
+    pts = np.array(pts_seen, np.int64)
+    nominal_us = 1e6 / facts.nominal_fps if facts.nominal_fps else USUAL_STEP_US
+    step_us = round(float(np.median(np.diff(pts))) if len(pts) > 1 else nominal_us)
+    end_s = (pts[-1] + step_us) / 1e6
+    declared_s = facts.duration_declared_s
+    warnings = []
+    if end_s < declared_s - max(1.0, 0.02 * declared_s):
+        warnings.append(f"the file says {declared_s:.1f} s, {end_s:.1f} s could be decoded: it is cut off or damaged")
+    elif is_cut_off(path):
+        warnings.append(f"the file ends in the middle, {end_s:.1f} s could be decoded: it is cut off")
+    return DecodeReport(len(pts), sampled, int(pts[0]), int(pts[-1]), step_us, warnings)

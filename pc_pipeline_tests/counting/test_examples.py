@@ -1,0 +1,13 @@
+"""The examples in the docstrings run."""
+
+import doctest
+import importlib
+
+import pytest
+
+
+@pytest.mark.parametrize("name", ["geometry", "crossings", "zones", "occupancy"])
+def test_examples_run(name):
+    failed, attempted = doctest.testmod(importlib.import_module(f"pc_pipeline.counting.{name}"))
+    assert attempted > 0
+    assert failed == 0

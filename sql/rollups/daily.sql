@@ -1,0 +1,7 @@
+-- daily_statistics of one day, all cameras; the rows of that day were deleted before, in the same transaction.
+INSERT INTO daily_statistics (camera, date, entered, exited, unique_total, unique_male, unique_female, unique_unknown,
+                              peak_occupancy, mean_occupancy, coverage_ms, by_line)
+SELECT camera, %(date)s, entered, exited, unique_total, unique_male, unique_female, unique_unknown,
+       peak_occupancy, mean_occupancy, coverage_ms, by_line
+  FROM ({figures}) AS figures
+RETURNING entered, exited, unique_total, coverage_ms

@@ -1,0 +1,7 @@
+-- hourly_statistics of one camera-day; the rows of that day were deleted before, in the same transaction.
+INSERT INTO hourly_statistics (camera, hour_start, date, entered, exited, unique_total, unique_male, unique_female,
+                               unique_unknown, peak_occupancy, mean_occupancy, coverage_ms, by_line)
+SELECT camera, bucket_start, %(date)s, entered, exited, unique_total, unique_male, unique_female, unique_unknown,
+       peak_occupancy, mean_occupancy, coverage_ms, by_line
+  FROM ({figures}) AS figures
+RETURNING entered, exited, unique_total, coverage_ms
