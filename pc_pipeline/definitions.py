@@ -34,7 +34,7 @@ defs = dg.Definitions(
             "rollups_follow_counts",
             target=dg.AssetSelection.assets("hourly_statistics", "daily_statistics", "dashboard_cache"),
             default_status=dg.DefaultSensorStatus.RUNNING,
-            description="Rolls up the hours and days of what was counted or recounted, however old, and warms the cache.",
+            description="Rolls up the hours and days of what was (re)counted, however old, and warms the cache.",
         ),
     ],
     resources={"pipeline": Pipeline()},

@@ -151,7 +151,7 @@ def not_a_video(path: Path) -> Path:
 
 
 def zero_frames(path: Path) -> Path:
-    """A header, a video stream, and no picture: as .avi it opens and has no frame, as .mp4 and .mkv it does not open."""
+    """A header, a video stream, and no picture: as .avi it opens and has no frame; .mp4 and .mkv do not open."""
     import av
 
     path.parent.mkdir(parents=True, exist_ok=True)

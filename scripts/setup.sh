@@ -54,7 +54,7 @@ find_python() {
 make_venv() {
     python=$(find_python)
     [ -n "$python" ] || stop "Python 3.11 is needed and neither python3.11 nor python3 is one: install python3.11 (Debian 12 has it)."
-    if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+    if ! "$python" -c 'import ensurepip, venv; ensurepip.version()' 2>/dev/null; then
         missing="$python lacks the module ensurepip: install it with 'apt-get install python3-venv' as root, then run this again."
         [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || stop "$missing"
         echo "      installing the Debian package python3-venv…"
@@ -64,9 +64,9 @@ make_venv() {
     "$python" -m venv .venv
 }
 
-# Runs pip quietly, with a sign of life, and shows the end of its log when it fails.
-pip() {
-    .venv/bin/python -m pip --disable-pip-version-check --quiet --quiet --progress-bar off --log "$log" "$@" &
+# Runs `pip install` quietly, with a sign of life, and shows the end of its log when it fails.
+pip_install() {
+    .venv/bin/python -m pip --disable-pip-version-check --quiet --quiet --log "$log" install --progress-bar off "$@" &
     pid=$!
     trap 'kill $pid 2>/dev/null; exit 130' INT TERM
     seconds=0
@@ -89,20 +89,20 @@ else
 fi
 
 echo "[2/4] installing $(grep -c == "requirements/$file.txt") packages ($about)…"
-pip install -r "requirements/$file.txt"
+pip_install -r "requirements/$file.txt"
 if [ "$wanted" = photos ]; then
-    pip install --no-deps "$(grep '^ultralytics==' requirements/all.txt)"
+    pip_install --no-deps "$(grep '^ultralytics==' requirements/all.txt)"
 fi
 
 echo "[3/4] installing pc…"
-pip install --no-deps --no-build-isolation -e .
+pip_install --no-deps --no-build-isolation -e .
 
 echo "[4/4] checking…"
 # The wheel of opencv-python needs libGL.so.1 and glib of the system, which bare machines lack, and installing those needs
 # root. The headless wheel is the same code without windows; over the other one's files it takes the same place.
 if ! .venv/bin/python -c 'import cv2' 2>/dev/null; then
     echo "      OpenCV finds no libGL here: taking its build without windows…"
-    pip install --no-deps --force-reinstall "$(sed -n 's/^opencv-python==/opencv-python-headless==/p' requirements/core.txt)"
+    pip_install --no-deps --force-reinstall "$(sed -n 's/^opencv-python==/opencv-python-headless==/p' requirements/core.txt)"
 fi
 .venv/bin/python -c 'import cv2' || stop "OpenCV does not load: see above."
 .venv/bin/pc --version

@@ -43,7 +43,13 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Examples:\n\n\b\n  pc up\n  pc process clip.mp4 --camera door --start 2026-03-01T09:00:00+00:00\n  pc summary --json",
+    epilog="""Examples:
+
+\b
+  pc up
+  pc process clip.mp4 --camera door --start 2026-03-01T09:00:00+00:00
+  pc summary --json
+""",
 )
 @click.version_option(package_name="pc_pipeline", prog_name="pc")
 def cli() -> None:

@@ -4,8 +4,9 @@ import json
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ DEFAULT_DETECTOR = "yolo11n"
 def demo(context: click.Context, detector: str | None, as_json: bool) -> None:
     """Render a camera's day, count the people in it through Dagster, and compare with the known truth.
 
-    The videos appear in the watched folder and the main job runs on them, as it would on a real camera's. All is kept in
+    The videos appear in the watched folder and the main job runs on them, as on a real camera's. All is kept in
     PC_HOME: `pc up` shows it in the Dagster UI, and a second call skips what is done. The exit code is 0 where every
     hour's counts are the truth's, in Postgres and in Redis, else 1.
     """
@@ -67,9 +68,7 @@ def demo(context: click.Context, detector: str | None, as_json: bool) -> None:
         click.echo(_verdict(hours, model))
         click.echo(f"  videos          {videos[0].parent}")
         click.echo(f"  their truth     {_truth_dir(settings)} (MOTChallenge rows)")
-        click.echo(
-            "  Dagster UI      run `make up` (or `pc up`): it says where, and shows the runs and assets of this demo"
-        )
+        click.echo("  Dagster UI      run `make up`: it says where to look at the runs of this demo")
         click.echo(f"done in {time.monotonic() - began:.0f} s")
     context.exit(0 if agree else 1)
 
@@ -89,7 +88,7 @@ def _refuse_another_site(site_file: Path) -> None:
         )
 
 
-def _choose_detector(wanted: str | None, settings: Settings, say) -> str:
+def _choose_detector(wanted: str | None, settings: Settings, say: Callable[[str], None]) -> str:
     """The detector's name; one that was asked for is fetched where it is missing."""
     from pc_pipeline.vision import models
 
@@ -104,8 +103,8 @@ def _choose_detector(wanted: str | None, settings: Settings, say) -> str:
         models.resolve(DEFAULT_DETECTOR, settings.models_dir)
     except ModelMissing:
         say(
-            f"No {DEFAULT_DETECTOR} weights in {settings.models_dir}, so people are found with HOG, which OpenCV has built"
-            " in. `make demo DETECTOR=yolo11n` fetches the weights."
+            f"No {DEFAULT_DETECTOR} weights in {settings.models_dir}, so people are found with HOG, which is built into"
+            " OpenCV. `make demo DETECTOR=yolo11n` fetches the weights."
         )
         return "hog"
     say(f"People are found with {DEFAULT_DETECTOR} from {settings.models_dir}.")
@@ -116,7 +115,7 @@ def _truth_dir(settings: Settings) -> Path:
     return settings.home / "demo"
 
 
-def _record_clips(settings: Settings, say, quiet: bool) -> list[Path]:
+def _record_clips(settings: Settings, say: Callable[[str], None], quiet: bool) -> list[Path]:
     """Render the clips that are not there yet; the paths of all."""
     from rich.console import Console
     from rich.progress import Progress
@@ -132,7 +131,7 @@ def _record_clips(settings: Settings, say, quiet: bool) -> list[Path]:
         for video, (_, clip) in zip(videos, CLIPS, strict=True):
             task = bar.add_task(f"rendering {video.name}", total=clip.frames)
             truth = _truth_dir(settings) / f"{video.stem}.txt"
-            written += record(video, truth, clip, people, lambda task=task: bar.advance(task))
+            written += record(video, truth, clip, people, partial(bar.advance, task))
             bar.update(task, completed=clip.frames)
     seconds = sum(clip.duration_s for _, clip in CLIPS)
     if written:
@@ -201,4 +200,4 @@ def _verdict(hours: "Sequence[Hour]", detector: str) -> str:
     if any(hour.redis != hour.postgres for hour in hours):
         return "Postgres and Redis differ: run `make demo` again, which fills Redis anew."
     differing = sum(not hour.agrees for hour in hours)
-    return f"{differing} of {len(hours)} hours differ from the truth: the detector {detector} missed people or saw too many."
+    return f"{differing} of {len(hours)} hours differ from the truth: {detector} missed people or saw too many."

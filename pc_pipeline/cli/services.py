@@ -19,13 +19,13 @@ NOT_RUNNING = 3
 
 @click.command(epilog="Examples:\n\n\b\n  pc up\n  pc up --port 8080\n  PC_WATCH_DIR=/srv/recordings pc up")
 @click.option(
-    "--port", type=click.IntRange(1, 65535), help="Where the UI answers on 127.0.0.1.  [default: 3000 or the next free]"
+    "--port", type=click.IntRange(1, 65535), help="Where the UI answers; by default 3000, or the next free one."
 )
 def up(port: int | None) -> None:
     """Start Postgres, Redis, the Dagster UI and its daemon, and return when the UI answers.
 
-    From then on, videos that appear in the watched folder are counted. `PC_POSTGRES_DSN` and `PC_REDIS_URL` name servers to
-    use in place of the embedded ones.
+    From then on, videos that appear in the watched folder are counted. `PC_POSTGRES_DSN` and `PC_REDIS_URL` name
+    servers to use in place of the embedded ones.
     """
     settings = Settings()
     began = time.monotonic()
@@ -48,8 +48,8 @@ def up(port: int | None) -> None:
 def down(purge: bool) -> None:
     """Stop Dagster, and Postgres and Redis where they are the embedded ones. Data stays: it is in PC_HOME.
 
-    As root, the server programs are copied to /var/lib/pc_pipeline while they run if an unprivileged user cannot reach the
-    installed ones; `--purge` removes such copies even if they were left by a crash.
+    As root, the server programs are copied to /var/lib/pc_pipeline while they run if an unprivileged user cannot reach
+    the installed ones; `--purge` removes such copies even if a crash left them.
     """
     settings = Settings()
     click.echo("stopped" if ui.stop(settings) else "nothing was running")

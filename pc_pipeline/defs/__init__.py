@@ -1,9 +1,9 @@
-"""What Dagster sees: thin, one folder a part of the way. The arithmetic is in `counting` and `vision`, the SQL in `store`."""
+"""What Dagster sees: thin, one folder a part of the way. Arithmetic is in `counting`, SQL in `store`."""
 
 import warnings
 
 import dagster as dg
 
-# Multi-partition mappings and partitioned checks are beta in this version, which is pinned: a user can do nothing about it.
+# Multi-partition mappings and partitioned checks are beta in this pinned version; a user can do nothing about it.
 for _category in (dg.BetaWarning, dg.PreviewWarning):
     warnings.filterwarnings("ignore", category=_category)

@@ -1,8 +1,8 @@
 """Whole people cut out of a photograph that the ultralytics package carries, for the demo's scene.
 
-The package is only looked for, never imported: `pip install --no-deps ultralytics` is enough, without torch. Of its two
-photographs `bus.jpg` shows two people whole; those of `zidane.jpg` are cut off at the waist, so that no detector of whole
-people would see them.
+The package is only looked for, never imported: `pip install --no-deps ultralytics` is enough, without torch. Of its
+two photographs `bus.jpg` shows two people whole; those of `zidane.jpg` are cut off at the waist, so that no detector of
+whole people would see them.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class CutOut:
 
 @dataclass(frozen=True)
 class _Outline:
-    """Where one person stands in the photograph, polygons in pixels: GrabCut finds the edge between `around` and `core`."""
+    """Where one person stands, polygons in pixels: GrabCut finds the edge between `around` and `core`."""
 
     around: tuple[tuple[int, int], ...]
     core: tuple[tuple[tuple[int, int], ...], ...]
@@ -150,8 +150,8 @@ def cut_out_people() -> list[CutOut]:
     folder = photographs_dir()
     if folder is None:
         raise UserError(
-            "The demo cuts its people out of a photograph that the ultralytics package carries, and that package is not "
-            "installed here: run `make demo`, which installs it, or `pip install --no-deps ultralytics` (no torch needed)."
+            "The demo cuts its people out of a photograph that the ultralytics package carries, and that package is not"
+            " installed here: run `make demo`, which installs it, or `pip install --no-deps ultralytics` (no torch)."
         )
     photograph = cv2.imread(str(folder / PHOTOGRAPH))
     if photograph is None or photograph.shape[:2] != (HEIGHT, WIDTH):
@@ -176,7 +176,7 @@ def _cut_out(photograph: np.ndarray, outline: _Outline) -> CutOut:
     for polygon in outline.core:
         cv2.fillPoly(mask, [np.array(polygon) - (left, top)], cv2.GC_FGD)
     cv2.setRNGSeed(0)
-    cv2.grabCut(picture, mask, None, np.zeros((1, 65)), np.zeros((1, 65)), 5, cv2.GC_INIT_WITH_MASK)
+    cv2.grabCut(picture, mask, (0, 0, 0, 0), np.zeros((1, 65)), np.zeros((1, 65)), 5, cv2.GC_INIT_WITH_MASK)
     person = _largest_part(np.isin(mask, (cv2.GC_FGD, cv2.GC_PR_FGD)))
     rows, columns = np.flatnonzero(person.any(1)), np.flatnonzero(person.any(0))
     crop = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]

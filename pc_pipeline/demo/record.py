@@ -1,4 +1,4 @@
-"""The demo's camera: clips written into the watched folder as a recorder would name them, with their ground truth aside."""
+"""The demo's camera: clips written into the watched folder as a recorder would, with their ground truth aside."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress

@@ -1,9 +1,9 @@
 """The demo's scene: people from a photograph walk through a lobby that is drawn, seen by a fixed camera.
 
-(0,0) ------------------------------> x 640     A walker is a script of foot points (bottom centre), in seconds and 0..1 of
-  |          wall, doors              |         the picture. Whoever stands lower in the picture stands nearer, is taller
-  |- - - - - - - - - - - - - - - - - -|         there, and hides those behind. Everything hangs on the script and a seed: the
-  |        floor   |   line `door`    |         same clip gives the same pictures.
+(0,0) ----------------------> x 640    A walker is a script of foot points (bottom centre), in seconds and 0..1 of the
+  |        wall, doors        |        picture. Whoever stands lower in the picture stands nearer, is taller there, and
+  |- - - - - - - - - - - - - -|        hides those behind. Everything hangs on the script and a seed: the same clip
+  |    floor  |  line `door`  |        gives the same pictures.
   y 480
 """
 
@@ -34,8 +34,8 @@ class Walker:
 
     Attributes:
         person: which of the cut out people.
-        waypoints: (seconds into the clip, x, y) of the feet, straight and even in between; before the first and after the
-            last the person is not there.
+        waypoints: (seconds into the clip, x, y) of the feet, straight and even in between; before the first and
+            after the last the person is not there.
         tall: how tall, as a part of the usual.
         tint: gains of blue, green and red, so that one photograph makes more than one person.
     """
@@ -84,7 +84,7 @@ def height_at(walker: Walker, foot_y: float) -> float:
 
 
 def boxes(clip: Clip, people: Sequence[CutOut], frame: int) -> list[tuple[int, tuple[float, float, float, float]]]:
-    """(index of the walker, (x1, y1, x2, y2) in pixels, also beyond the picture's edge) of all who are there in a frame."""
+    """Of all who are there in a frame: the walker's index, and x1, y1, x2, y2 in pixels, also beyond the edge."""
     found = []
     for index, walker in enumerate(clip.walkers):
         foot = walker.foot(frame / FPS)
@@ -137,7 +137,7 @@ def _room() -> NDArray[np.float32]:
     cv2.rectangle(room, (0, FLOOR - 6), (WIDTH, FLOOR), (160, 168, 172), -1)
     # The line `door`, taped on the floor.
     cv2.line(room, (WIDTH // 2, FLOOR), (WIDTH // 2, HEIGHT), (96, 176, 206), 4, cv2.LINE_AA)
-    room = cv2.GaussianBlur(room, (0, 0), 0.8)
+    cv2.GaussianBlur(room, (0, 0), 0.8, dst=room)
     across, down = np.meshgrid(np.linspace(-1, 1, WIDTH), np.linspace(-1, 1, HEIGHT))
     return room * (1.04 - 0.12 * (across**2 + 0.6 * down**2))[..., None].astype(np.float32)
 
@@ -195,4 +195,4 @@ def _warp(image: NDArray, matrix: NDArray, size: tuple[int, int]) -> NDArray[np.
 
     half = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA).astype(np.float32)
     doubled = matrix @ np.diag([2.0, 2.0, 1.0])
-    return cv2.warpAffine(half, doubled, size, flags=cv2.INTER_LINEAR)
+    return cv2.warpAffine(half, doubled, size, flags=cv2.INTER_LINEAR).astype(np.float32, copy=False)

@@ -15,8 +15,8 @@ ON_THE_LINE = 0.02
 def crossings(walker: Walker, line_x: float) -> list[tuple[float, str]]:
     """When (seconds into the clip) and which way somebody crosses the upright line at `line_x`, `in` to the right.
 
-    Who is nearer to the line than `ON_THE_LINE` at a waypoint has not changed sides yet: who stands on the line, or turns
-    round at it, crosses nothing. The time is that of the last step across before the other side is reached.
+    Who is nearer to the line than `ON_THE_LINE` at a waypoint has not changed sides yet: who stands on the line, or
+    turns round at it, crosses nothing. The time is that of the last step across before the other side is reached.
     """
     found = []
     steps = list(zip(walker.waypoints, walker.waypoints[1:], strict=False))

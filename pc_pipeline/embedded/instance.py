@@ -10,7 +10,7 @@ SCHEMA = "dagster"
 
 
 def dagster_environment(settings: Settings, endpoints: Endpoints) -> dict[str, str]:
-    """The environment variables that Dagster's processes need beside those of ours that are set; makes what they point to.
+    """The environment variables that Dagster's processes need beside ours; makes what they point to.
 
     Raises:
         PostgresUnreachable: the schema for Dagster's tables cannot be made.
@@ -24,16 +24,19 @@ def dagster_environment(settings: Settings, endpoints: Endpoints) -> dict[str, s
         cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
     return {
         "DAGSTER_HOME": str(home),
+        # Absolute, whatever folder those processes stand in.
         "PC_HOME": str(settings.home),
+        "PC_WATCH_DIR": str(settings.watch_dir),
+        "PC_MODELS_DIR": str(settings.models_dir),
         "PC_DAGSTER_POSTGRES_URL": sqlalchemy_url(endpoints.postgres_dsn, search_path=SCHEMA),
     }
 
 
 def prepare_instance() -> int:
-    """Make Dagster's tables where they are not, and report the runs as failed whose process ended with an earlier Dagster.
+    """Make Dagster's tables where there are none, and report as failed the runs that ended with an earlier Dagster.
 
-    Otherwise these count as running for ever, and later runs of their camera-day wait for them. Dagster tries them again.
-    Call it in the environment above while no Dagster daemon runs. Returns how many such runs there were.
+    Otherwise runs whose process was killed count as running for ever, and later ones of their camera-day wait for them.
+    Dagster tries them again. Call it in the environment above while no Dagster daemon runs. Returns their number.
     """
     from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
     from dagster._core.storage.tags import GRPC_INFO_TAG

@@ -1,8 +1,8 @@
 """The keeper: the one process of a `PC_HOME` that runs its PostgreSQL and Redis while somebody needs them.
 
-Whoever needs them holds a shared lock on `run/lease`; a client that dies, by `kill -9` too, lets go of it by that. Once nobody
-holds one, the keeper stops the servers and ends. A server that dies while it is needed is started again. The servers get
-their stop signal from the kernel when the keeper dies.
+Whoever needs them holds a shared lock on `run/lease`; a client that dies, by `kill -9` too, lets go of it by that. Once
+nobody holds one, the keeper stops the servers and ends. A server that dies while it is needed is started again. The
+servers get their stop signal from the kernel when the keeper dies.
 """
 
 import fcntl
@@ -81,10 +81,9 @@ def _serve(home: Path, needed: set[str], me: Background, stop: StopRequest) -> N
             for key in dead:
                 if key in children:
                     log.warning("%s ended; starting it again", servers[key].name)
-                children[key], ports[key] = _start(servers[key], ports.get(key), stop)
-                running[key] = Running(
-                    servers[key].url(ports[key]), ports[key], children[key].pid, children[key].started_at
-                )
+                child, port = _start(servers[key], ports.get(key), stop)
+                children[key], ports[key] = child, port
+                running[key] = Running(servers[key].url(port), port, child.pid, child.started_at)
             if dead:
                 write_private(home / "services" / "ports.json", json.dumps(ports))
                 me.publish({key: asdict(about) for key, about in running.items()})
@@ -108,7 +107,7 @@ def _nobody_holds(lease: int, children: dict[str, Child]) -> bool:
 
 
 def _wait_for_earlier_servers(lock: int) -> None:
-    """Take the lock that every process of our servers inherits: it is free once the last process of an earlier keeper's is gone."""
+    """Take the lock that every process of our servers inherits: free once the last one of an earlier keeper is gone."""
 
     def taken() -> bool:
         try:
@@ -126,18 +125,12 @@ def _servers(home: Path, needed: set[str], lock: int) -> dict[str, Server]:
     account = service_account(home)
     programs = find_programs(home, account)
     password = _password(home)
+    data, logs = home / "services", home / "logs"
     servers: dict[str, Server] = {
         "postgres": Postgres(
-            programs.postgres,
-            home / "services" / "postgres",
-            home / "logs" / "postgres.log",
-            password,
-            account,
-            (lock,),
+            programs.postgres, data / "postgres", logs / "postgres.log", password, account, inherit=(lock,)
         ),
-        "redis": Redis(
-            programs.redis, home / "services" / "redis", home / "logs" / "redis.log", password, account, (lock,)
-        ),
+        "redis": Redis(programs.redis, data / "redis", logs / "redis.log", password, account, inherit=(lock,)),
     }
     return {key: server for key, server in servers.items() if key in needed}
 

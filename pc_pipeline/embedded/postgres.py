@@ -12,8 +12,8 @@ from pc_pipeline.errors import ServiceError
 
 USER = "pc"
 DATABASE = "pc_pipeline"
-# The server always stands in its data folder and calls it by this name, so that the folders above it may be closed to the
-# unprivileged user it runs as. The kernel resolves it without walking the path.
+# The server always stands in its data folder and calls it by this name, which the kernel resolves without walking the
+# path: the folders above may be closed to the unprivileged user it runs as.
 HERE = "/proc/self/cwd"
 SETTINGS = {
     "listen_addresses": "127.0.0.1",

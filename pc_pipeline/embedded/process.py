@@ -10,10 +10,10 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn, TextIO
 
 from pc_pipeline.errors import ServiceError
 
@@ -37,7 +37,7 @@ def run_as(account: Account | None) -> dict[str, Any]:
 
 
 class Child:
-    """A running child process. It gets `stop_signal` when we stop it, and from the kernel when we die, `kill -9` included.
+    """A running child process. It gets `stop_signal` when we stop it, and from the kernel when we die, however we do.
 
     Start children from the main thread: the kernel's signal comes when the thread that started them ends.
     """
@@ -89,7 +89,7 @@ class Child:
         return self._process.poll() is None
 
     def stop(self, patience_s: float) -> None:
-        """Send the stop signal, wait, and kill what is left after `patience_s` (with its own session, if it has one)."""
+        """Send the stop signal, wait, and kill what is left after `patience_s`, with its own session if it has one."""
         if self.is_running():
             self._process.send_signal(self._stop_signal)
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -102,7 +102,7 @@ class Child:
         self._process.wait()
 
 
-def open_log(path: Path) -> Any:
+def open_log(path: Path) -> BinaryIO:
     """Open a log file to append to; one of more than 10 MB is first set aside as `<name>.1`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and path.stat().st_size > LOG_LIMIT_BYTES:
@@ -119,8 +119,8 @@ def last_line(log: Path) -> str:
 def write_private(path: Path, text: str) -> None:
     """Write a file that only we can read, at once: a reader sees the old content or the new."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
+    temporary.touch(mode=0o600)
+    temporary.write_text(text)
     temporary.replace(path)
 
 
@@ -128,8 +128,8 @@ def write_private(path: Path, text: str) -> None:
 class Background:
     """A process that outlives the command that starts it; a `PC_HOME` has at most one of each name.
 
-    It lives while it holds the lock on `run/<name>.lock`, tells about itself in `run/<name>.json`, and leaves a sentence in
-    `run/<name>.failed` when it cannot do its work.
+    It lives while it holds the lock on `run/<name>.lock`, tells about itself in `run/<name>.json`, and leaves a
+    sentence in `run/<name>.failed` when it cannot do its work.
     """
 
     home: Path
@@ -168,7 +168,8 @@ class Background:
         self._file("failed").unlink(missing_ok=True)
         with open_log(self.log) as output:
             return subprocess.Popen(
-                [sys.executable, "-m", module, *arguments],
+                # -P: no file of the folder we happen to be in is mistaken for a module.
+                [sys.executable, "-P", "-m", module, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -203,10 +204,10 @@ class Background:
                 os.kill(pid, signal.SIGTERM)
         return wait_until(lambda: self.pid() is None, patience_s)
 
-    # The three below are for the process itself, which must not ask `pid` or `state` about itself: closing the lock's file
-    # anywhere in the process lets go of the lock.
+    # The three below are for the process itself, which must not ask `pid` or `state` about itself: closing the lock's
+    # file anywhere in the process lets go of the lock.
 
-    def hold(self) -> Any | None:
+    def hold(self) -> TextIO | None:
         """Become the one that runs: an open file to keep for life, None where another runs."""
         file = self._file("lock").open("a")
         try:
@@ -229,7 +230,7 @@ class Background:
         sys.exit(1)
 
 
-def wait_until(condition: Any, patience_s: float, step_s: float = 0.02) -> bool:
+def wait_until(condition: Callable[[], bool], patience_s: float, step_s: float = 0.02) -> bool:
     """Wait until `condition()` is true: False when it is not after `patience_s`."""
     deadline = time.monotonic() + patience_s
     while not condition():

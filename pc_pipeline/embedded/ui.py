@@ -44,7 +44,7 @@ def start(settings: Settings, port: int | None) -> dict[str, Any]:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ServiceError(
-                f"the folder {folder} cannot be made: {error.strerror}. Set PC_HOME and PC_WATCH_DIR to folders of yours."
+                f"the folder {folder} cannot be made: {error.strerror}. Set PC_HOME and PC_WATCH_DIR to others."
             ) from error
     arguments = [] if port is None else [str(port)]
     return Background(settings.home, "ui").ensure("pc_pipeline.embedded.ui", arguments, START_PATIENCE_S)
@@ -88,8 +88,8 @@ class Dagster:
         self._url = f"http://127.0.0.1:{port}"
         workspace = ["--workspace", str(CHECKOUT / "workspace.yaml")]
         self._commands = {
-            "webserver": ["-m", "dagster_webserver", "--host", "127.0.0.1", "--port", str(port), *workspace],
-            "daemon": ["-m", "dagster._daemon", "run", *workspace],
+            "webserver": ["dagster_webserver", "--host", "127.0.0.1", "--port", str(port), *workspace],
+            "daemon": ["dagster._daemon", "run", *workspace],
         }
         self._mark = str(settings.home)
         self._children: dict[str, Child] = {}
@@ -127,7 +127,7 @@ class Dagster:
         # In a process of its own, for this one stays small without Dagster.
         with open_log(self._log("daemon")) as output:
             done = subprocess.run(
-                [sys.executable, "-m", "pc_pipeline.embedded.instance"],
+                [sys.executable, "-P", "-m", "pc_pipeline.embedded.instance"],
                 env=self._environment(),
                 stdout=output,
                 stderr=output,
@@ -144,7 +144,11 @@ class Dagster:
                 log.warning("the %s ended; starting it again", name)
                 self._children[name].stop(STOP_PATIENCE_S)
             self._children[name] = Child(
-                [sys.executable, *self._commands[name]], self._log(name), env=self._environment(), own_session=True
+                [sys.executable, "-m", *self._commands[name]],
+                self._log(name),
+                cwd=self._settings.home,
+                env=self._environment(),
+                own_session=True,
             )
         return bool(missing)
 

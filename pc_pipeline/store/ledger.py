@@ -90,6 +90,12 @@ class CameraSpan:
         raise KeyError(video_id)
 
 
+def _video(*row: Any) -> Video:
+    fields = dict(zip(Video.__dataclass_fields__, row, strict=True))
+    fields["ledger"] = {stage: Entry(*entry) for stage, entry in fields["ledger"].items()}
+    return Video(**fields)
+
+
 def load_span(connection: Connection, camera: str, first: dt.date, last: dt.date) -> CameraSpan:
     """Read a camera's state for the local dates `first` to `last`, both included."""
     with connection.cursor() as cursor:
@@ -105,17 +111,15 @@ def load_span(connection: Connection, camera: str, first: dt.date, last: dt.date
             """
             SELECT v.video_id, v.camera, v.started_at, s.ended_at, v.date, v.path, v.content_hash, v.size_bytes,
                    v.mtime_ns, v.width, v.height, v.status,
-                   (SELECT COALESCE(jsonb_object_agg(l.stage, jsonb_build_array(l.fingerprint, l.status, l.reason)), '{}')
-                      FROM stage_ledger l WHERE l.video_id = v.video_id)
+                   COALESCE((SELECT jsonb_object_agg(l.stage, jsonb_build_array(l.fingerprint, l.status, l.reason))
+                               FROM stage_ledger l WHERE l.video_id = v.video_id), '{}')
               FROM videos v LEFT JOIN sessions s USING (video_id)
              WHERE v.camera = %s AND v.date BETWEEN %s AND %s
              ORDER BY v.started_at
             """,
             (camera, first, last),
         )
-        videos = tuple(
-            Video(*row[:-1], {stage: Entry(*entry) for stage, entry in row[-1].items()}) for row in cursor.fetchall()
-        )
+        videos = tuple(_video(*row) for row in cursor.fetchall())
         cursor.execute(
             """
             SELECT l.video_id, l.track_id, l.previous_video_id, l.previous_track_id

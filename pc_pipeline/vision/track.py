@@ -115,12 +115,13 @@ def _filled(
     seen = np.isin(every, frames)
     values = np.column_stack((detections.boxes[rows], detections.confidence[rows])).astype(np.float64)
     filled = np.column_stack([np.interp(times, seen_at, column) for column in values.T]).astype(np.float32)
+    filled[:, :4] = np.clip(filled[:, :4], 0, np.array(frame_size * 2, np.float32))
     filled[seen] = values.astype(np.float32)
     return Track(
         track_id=track_id,
         frame_number=detections.frame_number[every],
         time_us=times,
-        boxes=np.clip(filled[:, :4], 0, np.array(frame_size * 2, np.float32)),
+        boxes=filled[:, :4],
         confidence=filled[:, 4],
         interpolated=~seen,
     )

@@ -7,7 +7,6 @@ from importlib.util import find_spec
 from itertools import accumulate
 from pathlib import Path
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -108,13 +107,11 @@ def test_the_queries_run_in_plain_psql(connection, dsn):
     assert "door,door,2,1" in summary
 
 
-@pytest.mark.parametrize(
-    ("variables", "rows"), [({}, 3), ({"limit": "2"}, 2), ({"camera": "gate"}, 0), ({"to": "2026-03-02"}, 0)]
-)
-def test_query_tracks_narrows_by_what_is_given(connection, dsn, variables, rows):
+def test_query_tracks_narrows_by_what_is_given(connection, dsn):
     add_session(connection)
     add_movements(connection, "++-")
     connection.commit()
-    lines = psql(dsn, "query_tracks", **variables).splitlines()
-    assert len(lines) == 1 + rows
-    assert rows < 3 or "door in" in lines[1]
+    for variables, rows in (({}, 3), ({"limit": "2"}, 2), ({"camera": "gate"}, 0), ({"to": "2026-03-02"}, 0)):
+        lines = psql(dsn, "query_tracks", **variables).splitlines()
+        assert len(lines) == 1 + rows, variables
+    assert "door out" in psql(dsn, "query_tracks", limit="3")

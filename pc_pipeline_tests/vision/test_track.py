@@ -98,5 +98,7 @@ def test_every_detection_of_a_track_is_a_sighting_of_it():
     tracks, track_ids = track(detections, settings(), FRAME)
     for one in tracks:
         rows = np.flatnonzero(track_ids == one.track_id)
-        assert np.array_equal(detections.frame_number[detections.frame_index[rows]], one.frame_number[~one.interpolated])
+        assert np.array_equal(
+            detections.frame_number[detections.frame_index[rows]], one.frame_number[~one.interpolated]
+        )
         assert np.array_equal(detections.boxes[rows], one.boxes[~one.interpolated])

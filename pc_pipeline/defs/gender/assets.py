@@ -16,7 +16,7 @@ from pc_pipeline.defs.resources import Pipeline
     code_version="1",
 )
 def track_genders(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
-    """One row a track: male, female, or unknown where it cannot be told or gender is off. Decodes only the best crops."""
+    """One row a track: male, female, or unknown where it cannot be told. Decodes only the best crops."""
     return stage.materialized(context, pipeline, "track_genders")
 
 

@@ -18,7 +18,7 @@ from pc_pipeline.errors import UserError
     code_version="1",
 )
 def videos(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
-    """The videos of a camera-day: hashed and probed once. A file that cannot be counted is quarantined with its reason."""
+    """The videos of a camera-day, hashed and probed. What cannot be counted is quarantined with its reason."""
     from pc_pipeline.stages.fingerprints import digest
     from pc_pipeline.stages.registration import register
 
