@@ -64,9 +64,9 @@ make_venv() {
     "$python" -m venv .venv
 }
 
-# Runs `pip install` quietly, with a sign of life, and shows the end of its log when it fails.
+# Runs `pip install` with a sign of life in place of its own words, whose end is shown when it fails.
 pip_install() {
-    .venv/bin/python -m pip --disable-pip-version-check --quiet --quiet --log "$log" install --progress-bar off "$@" &
+    .venv/bin/python -m pip install --disable-pip-version-check --progress-bar off "$@" >"$log" 2>&1 &
     pid=$!
     trap 'kill $pid 2>/dev/null; exit 130' INT TERM
     seconds=0
@@ -76,7 +76,10 @@ pip_install() {
         [ $((seconds % 20)) != 0 ] || echo "      $seconds s, $(du -sm .venv | cut -f1) MB"
     done
     trap - INT TERM
-    wait $pid || stop "pip failed; what it said stands above and in $log."
+    wait $pid || {
+        tail -n 15 "$log" >&2
+        stop "pip failed: see above and $log."
+    }
 }
 
 began=$(date +%s)

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -41,16 +42,23 @@ def _day(date: dt.datetime | None) -> dt.date | None:
 
 
 def _print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", header_style="bold")
+    if not rows:
+        click.echo("Nothing was counted yet, or nothing that --camera and --date leave.")
+        return
+    table = Table(
+        title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False
+    )
     for place, column in enumerate(columns):
         numeric = bool(rows) and isinstance(rows[0][place], int | float)
-        table.add_column(column, justify="right" if numeric else "left")
+        table.add_column(column, justify="right" if numeric else "left", no_wrap=True)
     for row in rows:
         table.add_row(*(f"{value:.2f}" if isinstance(value, float) else str(value) for value in row))
-    Console().print(table)
+    # A pipe has no width: whole lines are what a reader of a file wants.
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
 def _echo_json(value: Any) -> None:
@@ -112,17 +120,22 @@ def tracks(camera: str | None, date: dt.datetime | None, limit: int, as_json: bo
     )  # fmt: skip
 
 
-_COLUMNS = ("in", "out", "people", "male", "female", "unknown", "peak inside", "mean inside", "coverage (s)")
-_FIELDS = (
-    "entered", "exited", "unique_total", "unique_male", "unique_female", "unique_unknown", "peak_occupancy",
-    "mean_occupancy", "coverage_seconds",
-)  # fmt: skip
+_COLUMNS = ("in", "out", "people", "m/f/?", "peak", "mean", "covered s")
+
+
+def _figures(row: dict[str, Any]) -> tuple[Any, ...]:
+    genders = f"{row['unique_male']}/{row['unique_female']}/{row['unique_unknown']}"
+    inside = (row["peak_occupancy"], row["mean_occupancy"])
+    return row["entered"], row["exited"], row["unique_total"], genders, *inside, row["coverage_seconds"]
 
 
 @click.command(epilog="Examples:\n\n\b\n  pc hourly --date 2009-06-18\n  pc hourly --camera campus --json")
 @_options
 def hourly(camera: str | None, date: dt.datetime | None, as_json: bool) -> None:
-    """Counts by hour. An hour that is not listed had no video, which is not the same as nobody."""
+    """Counts by hour. An hour that is not listed had no video, which is not the same as nobody.
+
+    `people` were seen (`m/f/?`: male, female, unknown), `peak` and `mean` were inside, `covered` is seconds of video.
+    """
     from pc_pipeline.store import figures
 
     zone, rows = _read(lambda connection, zone: (zone, figures.hourly(connection, camera, _day(date))), camera)
@@ -132,17 +145,17 @@ def hourly(camera: str | None, date: dt.datetime | None, as_json: bool) -> None:
     _print_table(
         "Counts by hour; hours without video are not listed",
         ("camera", "hour", *_COLUMNS),
-        [
-            (row["camera"], f"{row['hour_start'].astimezone(zone):%Y-%m-%d %H:%M %Z}", *(row[f] for f in _FIELDS))
-            for row in rows
-        ],
+        [(row["camera"], f"{row['hour_start'].astimezone(zone):%Y-%m-%d %H:%M %Z}", *_figures(row)) for row in rows],
     )
 
 
 @click.command(epilog="Examples:\n\n\b\n  pc daily\n  pc daily --camera campus --json")
 @_options
 def daily(camera: str | None, date: dt.datetime | None, as_json: bool) -> None:
-    """Counts by day. A day that is not listed had no video, which is not the same as nobody."""
+    """Counts by day. A day that is not listed had no video, which is not the same as nobody.
+
+    `people` were seen (`m/f/?`: male, female, unknown), `peak` and `mean` were inside, `covered` is seconds of video.
+    """
     from pc_pipeline.store import figures
 
     rows = _read(lambda connection, zone: figures.daily(connection, camera, _day(date)), camera)
@@ -152,5 +165,5 @@ def daily(camera: str | None, date: dt.datetime | None, as_json: bool) -> None:
     _print_table(
         "Counts by day; days without video are not listed",
         ("camera", "day", *_COLUMNS),
-        [(row["camera"], str(row["date"]), *(row[f] for f in _FIELDS)) for row in rows],
+        [(row["camera"], str(row["date"]), *_figures(row)) for row in rows],
     )

@@ -24,7 +24,7 @@ from pc_pipeline.embedded.redis import Redis
 from pc_pipeline.errors import ServiceError
 
 POLL_S = 0.2
-START_ATTEMPTS = 5
+START_PAUSES_S = (0.2, 0.5, 1.0, 2.0, 0.0)
 log = logging.getLogger("pc_pipeline.keeper")
 
 
@@ -141,7 +141,7 @@ def _start(server: Server, port: int | None, stop: StopRequest) -> tuple[Child, 
     Raises:
         ServiceError: it ended again at each of five attempts; the sentence has the last line of its log.
     """
-    for attempt in range(START_ATTEMPTS):
+    for pause_s in START_PAUSES_S:
         server.prepare()
         chosen = port if port is not None and _is_free(port) else _free_port()
         child = server.launch(chosen)
@@ -152,7 +152,7 @@ def _start(server: Server, port: int | None, stop: StopRequest) -> tuple[Child, 
         if stop:
             child.stop(server.stop_patience_s)
             break
-        time.sleep(0.2 * 2**attempt)
+        time.sleep(pause_s)
     raise ServiceError(f"{server.name} does not start: {last_line(server.log)} (its log is {server.log}).")
 
 

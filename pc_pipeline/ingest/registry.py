@@ -42,25 +42,26 @@ def decide(files: list[SourceFile]) -> dict[str, Decision]:
     """Say of each of one camera's files, by path, whether it counts.
 
     Of files with the same content the earliest start counts, then the first path. Of files that claim the same start
-    with different content the first path counts.
+    with different content the first path counts; what the other holds may still count under another start.
     """
     decisions: dict[str, Decision] = {}
     by_content: dict[str, SourceFile] = {}
     by_start: dict[dt.datetime, SourceFile] = {}
     for file in sorted(files, key=lambda f: (f.started_at, f.path)):
-        same = by_content.setdefault(file.content_hash, file)
-        if same is not file:
+        same = by_content.get(file.content_hash)
+        if same:
             decisions[file.path] = Decision(
                 "duplicate", f"It is the same recording, byte for byte, as {same.path}, which is counted in its place."
             )
             continue
-        first = by_start.setdefault(file.started_at, file)
-        if first is not file:
+        first = by_start.get(file.started_at)
+        if first:
             decisions[file.path] = Decision(
                 "quarantined",
                 f"{first.path} claims the same camera and start ({file.started_at:%Y-%m-%d %H:%M:%S} UTC) and is"
                 " counted in its place; rename one of the two.",
             )
             continue
+        by_content[file.content_hash] = by_start[file.started_at] = file
         decisions[file.path] = Decision("registered")
     return decisions

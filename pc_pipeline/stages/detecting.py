@@ -8,10 +8,10 @@ from psycopg2.extensions import connection as Connection
 
 from pc_pipeline.errors import SourceChanged
 from pc_pipeline.ingest.site import EffectiveCamera
-from pc_pipeline.stages.fingerprints import RAW_DETECTIONS, TRACKS
+from pc_pipeline.stages.fingerprints import RAW_DETECTIONS, SESSION_STATISTICS, TRACKS, ModelHashes, outstanding
 from pc_pipeline.stages.machine import Machine
 from pc_pipeline.stages.written import Written
-from pc_pipeline.store import parquet, sessions
+from pc_pipeline.store import ledger, parquet, sessions
 from pc_pipeline.store.ledger import CameraSpan, Video
 from pc_pipeline.store.postgres import in_transaction
 from pc_pipeline.vision import models
@@ -22,14 +22,14 @@ from pc_pipeline.vision.models import ModelFile
 _load_detector = lru_cache(maxsize=2)(load_detector)
 
 
-def lost(machine: Machine, video: Video) -> bool:
-    """Whether the ledger names a Parquet file that is not there, or, while tracking still needs it, not whole."""
+def lost(machine: Machine, span: CameraSpan, video: Video, hashes: ModelHashes) -> bool:
+    """Whether the ledger names a Parquet file that is not there, or, where tracking needs it now, not whole."""
     fingerprint = video.done(RAW_DETECTIONS)
     if fingerprint is None or video.status == "source deleted":
         return False
-    if video.done(TRACKS):
-        return not parquet.exists(machine.raw_dir, fingerprint)
-    return not parquet.readable(machine.raw_dir, fingerprint)
+    if outstanding(TRACKS, span, video, hashes):
+        return not parquet.readable(machine.raw_dir, fingerprint)
+    return not parquet.exists(machine.raw_dir, fingerprint)
 
 
 def _detector(model: ModelFile, config: EffectiveCamera, video: Video) -> Detector:
@@ -42,18 +42,24 @@ def _detector(model: ModelFile, config: EffectiveCamera, video: Video) -> Detect
 def detect(machine: Machine, span: CameraSpan, video: Video, fingerprint: str) -> None:
     """Look at a video's frames and write `<fingerprint>.parquet`; the session shows as active meanwhile.
 
+    Nothing is decoded where that file is there: a run died before it could note it, or the configuration went back.
+
     Raises:
         UnreadableVideo: no frame could be decoded.
         SourceChanged: the file is not the one that was registered.
     """
+    if parquet.readable(machine.raw_dir, fingerprint):
+        return
     config = EffectiveCamera.model_validate(span.config)
     path = Path(video.path)
-    _check_unchanged(path, video)
+    check_unchanged(path, video)
     model = models.resolve(config.detector.model, machine.models_dir)
 
     def begin(connection: Connection) -> None:
         sessions.save_model(connection, model)
-        sessions.save(connection, _session(config, video, model.sha256, None))
+        sessions.begin(connection, _session(config, video, model.sha256, None))
+        # Whatever becomes of this, the session's statistics close it again.
+        ledger.forget(connection, [(video.video_id, SESSION_STATISTICS)])
 
     in_transaction(machine.dsn, begin)
     detector = _detector(model, config, video)
@@ -61,11 +67,16 @@ def detect(machine: Machine, span: CameraSpan, video: Video, fingerprint: str) -
     detections, decoded = detect_video(
         path, detector, config.detector.sample_every, (lambda p: report(video.path, p)) if report else None
     )
-    _check_unchanged(path, video)
+    check_unchanged(path, video)
     parquet.write_raw(machine.raw_dir, fingerprint, detections, decoded)
 
 
-def _check_unchanged(path: Path, video: Video) -> None:
+def check_unchanged(path: Path, video: Video) -> None:
+    """Compare a file's size and time with what was registered.
+
+    Raises:
+        SourceChanged: they differ, or it is gone.
+    """
     try:
         facts = path.stat()
     except OSError as error:
@@ -83,11 +94,20 @@ def write(connection: Connection, machine: Machine, span: CameraSpan, video: Vid
     model = models.resolve(config.detector.model, machine.models_dir)
     sessions.save_model(connection, model)
     sessions.save(connection, _session(config, video, model.sha256, decoded))
+    ledger.forget(connection, [(video.video_id, SESSION_STATISTICS)])
     return Written(
         rows=len(detections.boxes),
         details={"frames": decoded.frames_decoded, "frames_sampled": decoded.frames_sampled},
         warnings=tuple(decoded.warnings),
     )
+
+
+def write_unreadable(connection: Connection, span: CameraSpan, video: Video, model_sha256: str) -> None:
+    """Clear what was counted of a video whose file can no longer be read: its session is in error."""
+    sessions.clear_results(connection, video.video_id)
+    config = EffectiveCamera.model_validate(span.config)
+    sessions.save(connection, _session(config, video, model_sha256, None))
+    sessions.set_status(connection, video.video_id, "error")
 
 
 def _session(

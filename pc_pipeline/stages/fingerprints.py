@@ -11,7 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pc_pipeline.counting import crossings, links, zones
 from pc_pipeline.store.ledger import CameraSpan, Video, ZoneVersion
+from pc_pipeline.vision import detect, gender, track
 
 RAW_DETECTIONS = "raw_detections"
 TRACKS = "tracks"
@@ -22,15 +24,15 @@ PEOPLE_MOVEMENTS = "people_movements"
 ZONE_VISITS = "zone_visits"
 SESSION_STATISTICS = "session_statistics"
 
-# In the order of the way. A stage's version is raised when its code would give other rows for the same input.
+# In the order of the way. A version is raised when that code would give other rows for the same input.
 CODE_VERSIONS: Mapping[str, str] = {
-    RAW_DETECTIONS: "1",
-    TRACKS: "1",
-    TRACK_GENDERS: "1",
+    RAW_DETECTIONS: detect.CODE_VERSION,
+    TRACKS: track.CODE_VERSION,
+    TRACK_GENDERS: gender.CODE_VERSION,
     RUN_GENDER_SUMMARY: "1",
-    TRACK_LINKS: "1",
-    PEOPLE_MOVEMENTS: "1",
-    ZONE_VISITS: "1",
+    TRACK_LINKS: links.CODE_VERSION,
+    PEOPLE_MOVEMENTS: crossings.CODE_VERSION,
+    ZONE_VISITS: zones.CODE_VERSION,
     SESSION_STATISTICS: "1",
 }
 STAGES = tuple(CODE_VERSIONS)
@@ -88,15 +90,15 @@ def chained_videos(span: CameraSpan, video: Video) -> list[Video]:
 def geometry(span: CameraSpan, kind: str, video: Video) -> list[ZoneVersion]:
     """The lines (`kind` line) or zones (`zone`) in force when `video` starts: of each name the latest version."""
     in_force: dict[str, ZoneVersion] = {}
-    for zone in span.zones:
-        if zone.kind == kind and (zone.valid_from is None or zone.valid_from <= video.started_at):
-            in_force[zone.name] = zone
+    for version in span.zones:
+        if version.kind == kind and (version.valid_from is None or version.valid_from <= video.started_at):
+            in_force[version.name] = version
     return list(in_force.values())
 
 
 def _raw_detections(span: CameraSpan, video: Video, models: ModelHashes) -> list[Any]:
-    detector = {key: value for key, value in span.config["detector"].items() if key != "model"}
-    return [video.content_hash, models.detector, detector]
+    settings = {key: value for key, value in span.config["detector"].items() if key != "model"}
+    return [video.content_hash, models.detector, settings]
 
 
 def _tracks(span: CameraSpan, video: Video, models: ModelHashes) -> list[Any]:
@@ -104,8 +106,8 @@ def _tracks(span: CameraSpan, video: Video, models: ModelHashes) -> list[Any]:
 
 
 def _track_genders(span: CameraSpan, video: Video, models: ModelHashes) -> list[Any]:
-    gender = {key: value for key, value in span.config["gender"].items() if key != "model"}
-    return [video.done(TRACKS), models.gender, gender if models.gender else None]
+    settings = {key: value for key, value in span.config["gender"].items() if key != "model"}
+    return [video.done(TRACKS), models.gender, settings if models.gender else None]
 
 
 def _run_gender_summary(span: CameraSpan, video: Video, models: ModelHashes) -> list[Any]:

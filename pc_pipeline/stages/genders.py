@@ -4,10 +4,12 @@ from pathlib import Path
 
 from psycopg2.extensions import connection as Connection
 
+from pc_pipeline.errors import SourceChanged, UnreadableVideo
 from pc_pipeline.ingest.site import EffectiveCamera
+from pc_pipeline.stages.detecting import check_unchanged
 from pc_pipeline.stages.machine import Machine
 from pc_pipeline.stages.written import Written
-from pc_pipeline.store import counts
+from pc_pipeline.store import counts, sessions
 from pc_pipeline.store.ledger import CameraSpan, Video
 from pc_pipeline.store.tracks import load_tracks
 from pc_pipeline.vision import models
@@ -15,12 +17,23 @@ from pc_pipeline.vision.gender import UNKNOWN, TrackGender, classify
 
 
 def write(connection: Connection, machine: Machine, span: CameraSpan, video: Video, fingerprint: str) -> Written:
-    """Write one row a track: `unknown` where gender is off, cannot be told, or the video's file is gone."""
+    """Write one row a track: `unknown` where gender is off, cannot be told, or the video's file is gone.
+
+    Raises:
+        SourceChanged: the file is not the one that was registered, or can no longer be read.
+    """
     config = EffectiveCamera.model_validate(span.config)
     tracks = load_tracks(connection, video.video_id)
     if config.gender.model and video.status == "present":
         model = models.resolve(config.gender.model, machine.models_dir)
-        genders = classify(Path(video.path), tracks, model, config.gender, (video.width, video.height))
+        sessions.save_model(connection, model)
+        path = Path(video.path)
+        check_unchanged(path, video)
+        try:
+            genders = classify(path, tracks, model, config.gender, (video.width, video.height))
+        except UnreadableVideo as error:
+            raise SourceChanged(f"{error}; its genders are told later") from error
+        check_unchanged(path, video)
     else:
         genders = [TrackGender(track.track_id, UNKNOWN, 0.0, 0) for track in tracks]
     counts.replace_genders(connection, video.video_id, genders)

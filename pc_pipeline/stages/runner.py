@@ -1,8 +1,9 @@
 """Run one stage over a camera-day: only what is outstanding, one video at a time, each in its own transaction."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from psycopg2.extensions import connection as Connection
@@ -15,8 +16,9 @@ from pc_pipeline.stages.machine import Machine
 from pc_pipeline.stages.written import Written
 from pc_pipeline.store import ledger, registry, sessions
 from pc_pipeline.store.load import LoadReport
+from pc_pipeline.store.parquet import ParquetCorrupt, ParquetMissing
 from pc_pipeline.store.postgres import in_transaction, lock_video
-from pc_pipeline.store.rollups import hours_of
+from pc_pipeline.store.rollups import day_of
 from pc_pipeline.vision import models
 
 # Files of the neighbouring days may share a chain with this day's: two days reach past any 24-hour file.
@@ -97,7 +99,7 @@ def _run_video(
     hashes: fp.ModelHashes,
     report: StageReport,
 ) -> None:
-    if stage == fp.RAW_DETECTIONS and detecting.lost(machine, video):
+    if stage == fp.RAW_DETECTIONS and detecting.lost(machine, span, video, hashes):
         machine.log(f"{video.path}: its raw detections are missing or damaged on disk and are made again")
         in_transaction(machine.dsn, lambda connection: ledger.forget(connection, [(video.video_id, stage)]))
         span, _ = in_transaction(machine.dsn, lambda connection: day_span(connection, video.camera, video.date))
@@ -112,13 +114,19 @@ def _run_video(
             detecting.detect(machine, span, video, fingerprint)
         written, retries = in_transaction(machine.dsn, _replacing(stage, machine, span, video, hashes))
     except UnreadableVideo as error:
-        in_transaction(machine.dsn, _quarantining(stage, machine, video, fingerprint, str(error)))
+        in_transaction(machine.dsn, _quarantining(stage, machine, span, video, hashes, str(error)))
         report.quarantined.append((video.path, str(error)))
         machine.log(f"quarantined {video.path}: {error}")
         return
     except SourceChanged as error:
-        report.waiting.append((video.path, str(error)))
-        machine.log(f"{video.path} waits: {error}")
+        in_transaction(machine.dsn, lambda connection: sessions.cancel(connection, video.video_id))
+        _wait(machine, video, str(error), report)
+        return
+    except (ParquetMissing, ParquetCorrupt):
+        in_transaction(machine.dsn, lambda connection: ledger.forget(connection, [(video.video_id, fp.RAW_DETECTIONS)]))
+        _wait(
+            machine, video, "Its raw detections are missing or damaged on disk: the next run makes them again.", report
+        )
         return
     report.retries += retries
     if written is None:
@@ -132,6 +140,11 @@ def _run_video(
         report.details[name] = report.details.get(name, 0) + value
 
 
+def _wait(machine: Machine, video: ledger.Video, why: str, report: StageReport) -> None:
+    report.waiting.append((video.path, why))
+    machine.log(f"{video.path} waits: {why}")
+
+
 def _replacing(
     stage: str, machine: Machine, span: ledger.CameraSpan, video: ledger.Video, hashes: fp.ModelHashes
 ) -> Callable[[Connection], Written | None]:
@@ -143,7 +156,7 @@ def _replacing(
     before = fp.predecessor(span, video)
     to_lock = {v.video_id: v for v in [*fp.chained_videos(span, video), *([before] if before else []), video]}
 
-    def replace(connection: Connection) -> Written | None:
+    def write(connection: Connection) -> Written | None:
         for locked in sorted(to_lock.values(), key=lambda v: v.started_at):
             lock_video(connection, locked.video_id)
         fresh = day_span(connection, video.camera, video.date)
@@ -165,16 +178,18 @@ def _replacing(
         )
         return written
 
-    return replace
+    return write
 
 
 def _quarantining(
-    stage: str, machine: Machine, video: ledger.Video, fingerprint: str, reason: str
+    stage: str, machine: Machine, span: ledger.CameraSpan, video: ledger.Video, hashes: fp.ModelHashes, reason: str
 ) -> Callable[[Connection], None]:
+    fingerprint = fp.expected(stage, span, video, hashes)
+    assert fingerprint
+
     def quarantine(connection: Connection) -> None:
         lock_video(connection, video.video_id)
-        sessions.clear_results(connection, video.video_id)
-        sessions.set_status(connection, video.video_id, "error")
+        detecting.write_unreadable(connection, span, video, hashes.detector)
         ledger.forget(connection, [(video.video_id, later) for later in fp.later(stage)])
         ledger.record(
             connection,
@@ -201,17 +216,35 @@ def outstanding_days(machine: Machine, camera: str, *, rollups: bool = True) -> 
         span = ledger.load_span(connection, camera, dt.date.min, dt.date.max)
         return span, sessions.days_without_rollups(connection, camera)
 
-    (span, unrolled), _ = in_transaction(machine.dsn, read)
+    (history, unrolled), _ = in_transaction(machine.dsn, read)
     work: dict[dt.date, list[Any]] = {date: ["rollups"] for date in unrolled if rollups}
-    if span.videos:
-        hashes = model_hashes(EffectiveCamera.model_validate(span.config), machine)
-        for video in span.videos:
-            for stage in fp.STAGES:
-                if fp.outstanding(stage, span, video, hashes):
-                    work.setdefault(video.date, []).append(
-                        (video.video_id, stage, fp.expected(stage, span, video, hashes))
-                    )
+    if history.videos:
+        hashes = model_hashes(EffectiveCamera.model_validate(history.config), machine)
+        for date, span in _day_spans(history):
+            for video in span.videos:
+                for stage in fp.STAGES if video.date == date else ():
+                    if fp.outstanding(stage, span, video, hashes):
+                        work.setdefault(date, []).append(
+                            (video.video_id, stage, fp.expected(stage, span, video, hashes))
+                        )
     return {date: fp.digest(items) for date, items in work.items()}
+
+
+def _day_spans(history: ledger.CameraSpan) -> Iterator[tuple[dt.date, ledger.CameraSpan]]:
+    """Each date that has videos, with what a run of it sees (`day_span`), from one reading of the whole history."""
+    videos: dict[dt.date, list[ledger.Video]] = defaultdict(list)
+    links: dict[dt.date, list[ledger.Link]] = defaultdict(list)
+    date_of = {video.video_id: video.date for video in history.videos}
+    for video in history.videos:
+        videos[video.date].append(video)
+    for link in history.links:
+        links[date_of[link.video_id]].append(link)
+    for date in videos:
+        near = [date + dt.timedelta(days=n) for n in range(-_REACH.days, _REACH.days + 1)]
+        seen = tuple(video for day in near for video in videos.get(day, ()))
+        first = near[0]
+        inside = (link for day in near for link in links.get(day, ()) if date_of[link.previous_video_id] >= first)
+        yield date, replace(history, videos=seen, links=tuple(inside))
 
 
 def not_counted(machine: Machine, camera: str, date: dt.date) -> list[tuple[str, str, str]]:
@@ -236,7 +269,5 @@ def not_counted(machine: Machine, camera: str, date: dt.date) -> list[tuple[str,
 
 def orphan_detections(machine: Machine, date: dt.date) -> int:
     """Detections of a local date whose video is not registered."""
-    hours = hours_of(date, machine.zone)
-    return in_transaction(
-        machine.dsn, lambda connection: sessions.orphan_detections(connection, hours[0][0], hours[-1][1])
-    )[0]
+    start, end = day_of(date, machine.zone)
+    return in_transaction(machine.dsn, lambda connection: sessions.orphan_detections(connection, start, end))[0]

@@ -9,11 +9,10 @@ from psycopg2.extensions import connection as Connection
 from pc_pipeline.store.postgres import in_transaction
 
 # The result tables, with the columns left out: where a file lies and when it was touched is not a result. The ledger
-# (clocks, run ids), source files and the configuration are no results either.
+# (clocks, run ids), source files, the configuration and the register of every model used are no results either.
 TABLES: dict[str, tuple[str, ...]] = {
-    "ai_models": (),
     "videos": ("path", "mtime_ns"),
-    "sessions": (),
+    "sessions": ("input_source",),
     "detections": (),
     "tracks": (),
     "track_genders": (),

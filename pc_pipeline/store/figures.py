@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from psycopg2.extensions import connection as Connection
 from psycopg2.extras import RealDictCursor
 
-from pc_pipeline.store.rollups import hours_of
+from pc_pipeline.store.rollups import day_of
 
 _GENDER = "(ARRAY['unknown', 'male', 'female'])[1 + COALESCE(g.gender, 0)]"
 _FIGURES = (
@@ -26,8 +26,7 @@ def _day(date: dt.date | None, zone: ZoneInfo) -> tuple[dt.datetime | None, dt.d
     """The first instant of a local date and of the next; None for all time."""
     if date is None:
         return None, None
-    hours = hours_of(date, zone)
-    return hours[0][0], hours[-1][1]
+    return day_of(date, zone)
 
 
 def summary(

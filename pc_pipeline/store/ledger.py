@@ -73,7 +73,7 @@ class Link:
 class CameraSpan:
     """All that decides what is outstanding for one camera over some days: configuration, geometry, videos, links.
 
-    `videos` are in order of their start.
+    `videos` are in order of their start; of `links` there are those with both ends among them.
     """
 
     camera: str
@@ -123,11 +123,11 @@ def load_span(connection: Connection, camera: str, first: dt.date, last: dt.date
         cursor.execute(
             """
             SELECT l.video_id, l.track_id, l.previous_video_id, l.previous_track_id
-              FROM track_links l JOIN videos v USING (video_id)
-             WHERE v.camera = %s AND v.date BETWEEN %s AND %s
+              FROM track_links l JOIN videos v USING (video_id) JOIN videos p ON p.video_id = l.previous_video_id
+             WHERE v.camera = %s AND v.date BETWEEN %s AND %s AND p.date BETWEEN %s AND %s
              ORDER BY 1, 2
             """,
-            (camera, first, last),
+            (camera, first, last, first, last),
         )
         links = tuple(Link(*fields) for fields in cursor.fetchall())
     return CameraSpan(camera, camera_row[0] if camera_row else {}, zones, videos, links)

@@ -9,6 +9,7 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extras import Json, execute_values
 
 from pc_pipeline.errors import ConfigError
+from pc_pipeline.store.postgres import lock_video
 
 if TYPE_CHECKING:
     from pc_pipeline.ingest.site import SiteConfig
@@ -61,18 +62,59 @@ def files_of_day(connection: Connection, camera: str, date: dt.date) -> list[Fil
     return _files(connection, "camera = %s AND date = %s", (camera, date))
 
 
-def files_with_content(connection: Connection, camera: str, hashes: Iterable[str]) -> list[FileRow]:
-    """The present, readable files of a camera, of any day, that hold one of these contents."""
+def files_at(connection: Connection, paths: Iterable[str]) -> list[FileRow]:
+    """The rows of these paths, of whatever camera and day."""
+    return _files(connection, "path = ANY(%s)", (list(paths),))
+
+
+def files_sharing(
+    connection: Connection, camera: str, hashes: Iterable[str], starts: Iterable[dt.datetime]
+) -> list[FileRow]:
+    """The files of a camera, of any day, that hold one of these contents, and the present ones that claim one of these
+    starts. Files that were never readable are not among them."""
     return _files(
         connection,
-        "camera = %s AND content_hash = ANY(%s) AND status IN ('registered', 'duplicate')",
-        (camera, list(hashes)),
+        "camera = %s AND content_hash IS NOT NULL"
+        " AND (content_hash = ANY(%s) OR (started_at = ANY(%s::timestamptz[]) AND status <> 'missing'))",
+        (camera, list(hashes), list(starts)),
     )
 
 
-def quarantined_files(connection: Connection) -> list[FileRow]:
-    """The files that are not counted, each with its reason."""
-    return _files(connection, "status <> 'registered'", ())
+def days_to_decide(connection: Connection, camera: str) -> set[dt.date]:
+    """Local dates with a file whose standing changed with a file of another day."""
+    rows = _files(connection, "camera = %s AND content_hash IS NOT NULL AND size_bytes < 0", (camera,))
+    return {row.date for row in rows if row.date}
+
+
+def latest_start(connection: Connection, camera: str) -> dt.datetime | None:
+    """The start of a camera's latest video."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT max(started_at) FROM videos WHERE camera = %s", (camera,))
+        row = cursor.fetchone()
+    return row[0] if row else None
+
+
+def days_without_daily(connection: Connection, camera: str) -> set[dt.date]:
+    """Local dates with a completed session and no daily statistics, as a removed video leaves them."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT v.date FROM sessions s JOIN videos v USING (video_id)"
+            " WHERE v.camera = %s AND s.status = 'completed' AND NOT EXISTS (SELECT FROM daily_statistics d"
+            " WHERE d.camera = v.camera AND d.date = v.date)",
+            (camera,),
+        )
+        return {date for (date,) in cursor.fetchall()}
+
+
+def warnings_of_day(connection: Connection, camera: str, date: dt.date) -> list[tuple[str, str]]:
+    """(path, warning) of a camera-day's sessions, such as a video that is cut off."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT v.path, unnest(s.warnings) FROM sessions s JOIN videos v USING (video_id)"
+            " WHERE v.camera = %s AND v.date = %s ORDER BY v.started_at",
+            (camera, date),
+        )
+        return cursor.fetchall()
 
 
 def lock_camera(connection: Connection, camera: str) -> None:
@@ -130,18 +172,22 @@ def save_video(connection: Connection, row: VideoRow) -> None:
 
 
 def mark_source_deleted(connection: Connection, video_id: int) -> None:
-    """Note that a video's file is gone; its results stay."""
+    """Note that a video's file is gone; its results stay, and where it was being looked at, nobody does any more."""
     with connection.cursor() as cursor:
         cursor.execute("UPDATE videos SET status = 'source deleted' WHERE video_id = %s", (video_id,))
+        cursor.execute(
+            "UPDATE sessions SET status = 'cancelled' WHERE video_id = %s AND status = 'active'", (video_id,)
+        )
 
 
-def videos_with_content(connection: Connection, camera: str, hashes: Iterable[str]) -> list[tuple[int, dt.date]]:
-    """(video id, local date) of the camera's videos that hold one of these contents."""
+def videos_with_content(connection: Connection, camera: str, hashes: Iterable[str]) -> list[int]:
+    """The ids of the camera's videos that hold one of these contents, in order of their start."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT video_id, date FROM videos WHERE camera = %s AND content_hash = ANY(%s)", (camera, list(hashes))
+            "SELECT video_id FROM videos WHERE camera = %s AND content_hash = ANY(%s) ORDER BY started_at",
+            (camera, list(hashes)),
         )
-        return cursor.fetchall()
+        return [video_id for (video_id,) in cursor.fetchall()]
 
 
 def videos_of_day(connection: Connection, camera: str, date: dt.date) -> list[tuple[int, str, int, int]]:
@@ -154,7 +200,9 @@ def videos_of_day(connection: Connection, camera: str, date: dt.date) -> list[tu
 
 
 def remove_video(connection: Connection, video_id: int) -> None:
-    """Delete a video with all its results, and the rollups of its hours, which then are made anew."""
+    """Delete a video with all its results, and the rollups of its hours and days, which then are made anew."""
+    # A stage that writes this video now would leave detections behind, which no foreign key takes along.
+    lock_video(connection, video_id)
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -172,8 +220,9 @@ def remove_video(connection: Connection, video_id: int) -> None:
             {"id": video_id},
         )
         cursor.execute(
-            "DELETE FROM detections d USING sessions s WHERE d.video_id = %(id)s AND s.video_id = %(id)s"
-            " AND d.ts >= s.started_at AND d.ts <= s.ended_at",
+            # A recount may know of an earlier end than these detections have.
+            "DELETE FROM detections d USING videos v WHERE d.video_id = %(id)s AND v.video_id = %(id)s"
+            " AND d.ts >= v.started_at AND d.ts < v.started_at + interval '25 hours'",
             {"id": video_id},
         )
         cursor.execute("DELETE FROM videos WHERE video_id = %s", (video_id,))

@@ -26,6 +26,11 @@ def local_midnight(date: dt.date, zone: ZoneInfo) -> dt.datetime:
     return dt.datetime.combine(date, dt.time(), zone).astimezone(dt.UTC)
 
 
+def day_of(date: dt.date, zone: ZoneInfo) -> tuple[dt.datetime, dt.datetime]:
+    """The (start, end) of a local date in UTC: equal for the one date a zone left out (Apia, 2011-12-30)."""
+    return local_midnight(date, zone), local_midnight(date + dt.timedelta(days=1), zone)
+
+
 def hours_of(date: dt.date, zone: ZoneInfo) -> list[tuple[dt.datetime, dt.datetime]]:
     """The hours of a local date as (start, end) in UTC: 23, 24 or 25 of them, counted from its midnight.
 
@@ -33,7 +38,7 @@ def hours_of(date: dt.date, zone: ZoneInfo) -> list[tuple[dt.datetime, dt.dateti
         >>> len(hours_of(dt.date(2026, 3, 29), ZoneInfo("Europe/London")))
         23
     """
-    start, end = local_midnight(date, zone), local_midnight(date + dt.timedelta(days=1), zone)
+    start, end = day_of(date, zone)
     hours = []
     while start < end:
         hours.append((start, min(start + dt.timedelta(hours=1), end)))
@@ -58,8 +63,7 @@ def roll_day(connection: Connection, date: dt.date, zone: ZoneInfo) -> Rolled:
     """Replace `daily_statistics` of one date, for all cameras."""
     with _alone(connection, f"daily {date}") as cursor:
         cursor.execute("DELETE FROM daily_statistics WHERE date = %s", (date,))
-    hours = hours_of(date, zone)
-    return _roll(connection, "daily", None, date, [(hours[0][0], hours[-1][1])])
+    return _roll(connection, "daily", None, date, [day_of(date, zone)])
 
 
 def _alone(connection: Connection, partition: str) -> Cursor:
@@ -77,7 +81,7 @@ def _roll(
     buckets: list[tuple[dt.datetime, dt.datetime]],
 ) -> Rolled:
     with connection.cursor() as cursor:
-        starts, ends = zip(*buckets, strict=True)
-        cursor.execute(_statement(name), {"cameras": cameras, "date": date, "starts": list(starts), "ends": list(ends)})
+        starts, ends = [start for start, _ in buckets], [end for _, end in buckets]
+        cursor.execute(_statement(name), {"cameras": cameras, "date": date, "starts": starts, "ends": ends})
         rows = cursor.fetchall()
     return Rolled(len(rows), sum(r[0] for r in rows), sum(r[1] for r in rows), sum(r[3] for r in rows) / 1000)

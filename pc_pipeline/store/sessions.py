@@ -29,16 +29,27 @@ class SessionRow:
     warnings: list[str]
 
 
+_COLUMNS = tuple(name for name in SessionRow.__dataclass_fields__ if name != "session_id")
+
+
+def begin(connection: Connection, row: SessionRow) -> None:
+    """Show a session as `active`; what is known of it from before stays until its frames were looked at again."""
+    _write(connection, row, ())
+
+
 def save(connection: Connection, row: SessionRow) -> None:
-    """Write a session as `active`: before its frames are looked at, and again with what was found out."""
-    names = [name for name in SessionRow.__dataclass_fields__ if name != "session_id"]
+    """Write a session as `active`, with what was found out about it."""
+    _write(connection, row, _COLUMNS)
+
+
+def _write(connection: Connection, row: SessionRow, replaced: tuple[str, ...]) -> None:
+    assignments = ["status = 'active'", *(f"{name} = EXCLUDED.{name}" for name in replaced)]
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO sessions (session_id, video_id, status, {', '.join(names)})"
-            f" VALUES (%s, %s, 'active', {', '.join(['%s'] * len(names))})"
-            f" ON CONFLICT (session_id) DO UPDATE SET status = 'active',"
-            f" {', '.join(f'{name} = EXCLUDED.{name}' for name in names)}",
-            [row.session_id, row.session_id, *(getattr(row, name) for name in names)],
+            f"INSERT INTO sessions (session_id, video_id, status, {', '.join(_COLUMNS)})"
+            f" VALUES (%s, %s, 'active', {', '.join(['%s'] * len(_COLUMNS))})"
+            f" ON CONFLICT (session_id) DO UPDATE SET {', '.join(assignments)}",
+            [row.session_id, row.session_id, *(getattr(row, name) for name in _COLUMNS)],
         )
 
 
@@ -46,6 +57,14 @@ def set_status(connection: Connection, session_id: int, status: str) -> None:
     """Set a session's status: `active`, `completed`, `error` or `cancelled`."""
     with connection.cursor() as cursor:
         cursor.execute("UPDATE sessions SET status = %s WHERE session_id = %s", (status, session_id))
+
+
+def cancel(connection: Connection, session_id: int) -> None:
+    """Note that nobody works on an `active` session any more; one that is completed stays so."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE sessions SET status = 'cancelled' WHERE session_id = %s AND status = 'active'", (session_id,)
+        )
 
 
 def save_model(connection: Connection, model: ModelFile) -> None:
@@ -64,13 +83,13 @@ def clear_results(connection: Connection, session_id: int) -> list[int]:
     Returns the ids of the videos whose links into these tracks went with them.
     """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT started_at, ended_at FROM sessions WHERE session_id = %s", (session_id,))
+        cursor.execute("SELECT started_at FROM sessions WHERE session_id = %s", (session_id,))
         span = cursor.fetchone()
-        if span and span[1]:
+        if span:
             # The video may have been longer before: everything of it lies within a day of its start.
             cursor.execute(
                 "DELETE FROM detections WHERE video_id = %s AND ts >= %s AND ts < %s",
-                (session_id, span[0], span[0] + dt.timedelta(days=1, seconds=1)),
+                (session_id, span[0], span[0] + dt.timedelta(hours=25)),
             )
         cursor.execute(
             "SELECT DISTINCT video_id FROM track_links WHERE previous_video_id = %s AND video_id <> %s",

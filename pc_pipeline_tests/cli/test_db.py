@@ -36,7 +36,7 @@ def test_the_digest_is_json_for_machines_and_a_table_for_people(pc_db):
     tables = json.loads(pc_db("digest", "--json").stdout)
     assert tables["detections"]["rows"] == 0
     assert len(tables["detections"]["sha256"]) == 64
-    assert pc_db("digest").stdout.splitlines()[0].startswith("ai_models ")
+    assert pc_db("digest").stdout.splitlines()[0].startswith("videos ")
 
 
 def test_check_says_what_database_it_is_without_the_password(pc_db, dsn):

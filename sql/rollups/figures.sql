@@ -24,7 +24,7 @@ WITH bucket AS (
 ), moved AS (
     SELECT m.camera, m.ts, m.video_id, m.track_id, m.line, m.crossing, m.direction,
            CASE m.direction WHEN 'in' THEN 1 ELSE -1 END AS delta
-      FROM people_movements m, span
+      FROM span, people_movements m JOIN seen s ON s.session_id = m.video_id
      WHERE (%(cameras)s::text[] IS NULL OR m.camera = ANY (%(cameras)s::text[]))
        AND m.ts >= day_start AND m.ts < day_end
 ), level AS (
@@ -38,7 +38,7 @@ WITH bucket AS (
     WINDOW in_order AS (PARTITION BY camera ORDER BY ts, video_id, track_id, line, crossing ROWS UNBOUNDED PRECEDING)
 ), peak AS (
     SELECT o.camera, b.bucket_start, max(o.people) AS people
-      FROM bucket b JOIN occupied o ON o.since < b.bucket_end AND o.until > b.bucket_start
+      FROM bucket b JOIN occupied o ON o.since < b.bucket_end AND o.until > b.bucket_start AND o.until > o.since
      GROUP BY 1, 2
 ), mean AS (
     SELECT c.camera, c.bucket_start,

@@ -27,9 +27,17 @@ def videos(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.Material
         found = register(pipeline.machine(context), list(site().name_patterns), camera, date)
     except UserError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
-    shown: dict[str, Any] = {"dagster/row_count": len(found.registered), "files not counted": len(found.not_counted)}
+    shown: dict[str, Any] = {
+        "dagster/row_count": len(found.registered),
+        "files new": found.new,
+        "files not counted": len(found.not_counted),
+    }
     if found.removed_videos:
         shown["videos removed (counted under another start)"] = found.removed_videos
+    if found.changed:
+        shown["changed"] = stage.table(("file", "what"), found.changed)
+    if found.warnings:
+        shown["warnings"] = stage.table(("file", "warning"), found.warnings)
     if found.not_counted:
         shown["not counted"] = stage.table(("file", "status", "why"), found.not_counted)
     return dg.MaterializeResult(metadata=shown, data_version=dg.DataVersion(digest(found.content)))

@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 from collections.abc import Iterable
+from itertools import takewhile
 
 import dagster as dg
 
@@ -13,30 +14,42 @@ from pc_pipeline.errors import UserError
 
 MAX_REQUESTS = 100
 _MAX_ATTEMPTS = 3
+_PARTITION = "dagster/partition"
+# On a run: the hash of what was asked for, and the sensor that did.
+_ASKED, _ASKED_BY = "pc/asked", "pc/asked_by"
 _QUEUED = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING]
 _RUNNING = [*_QUEUED, dg.DagsterRunStatus.STARTED]
 
 
 def _requests(
-    instance: dg.DagsterInstance, days: Iterable[tuple[tuple[str, dt.date], str]], busy: list[dg.DagsterRunStatus]
+    context: dg.SensorEvaluationContext,
+    days: Iterable[tuple[tuple[str, dt.date], str]],
+    busy: list[dg.DagsterRunStatus],
 ) -> list[dg.RunRequest]:
-    """A run for each camera-day that has none waiting; after a failed one, again, up to three times."""
+    """A run for each camera-day that has none waiting; after a failed one, again, up to three times in all.
+
+    What the sensor's last run of a camera-day was asked for and did is not asked for again. Only the last run tells: a
+    line moved there and back, or a file removed and put back, asks for the same a second time.
+    """
+    sensor = context.sensor_name
+    waiting = {run.tags.get(_PARTITION) for run in context.instance.get_runs(dg.RunsFilter(statuses=busy))}
     requests: list[dg.RunRequest] = []
     for (camera, date), asked in days:
         if len(requests) == MAX_REQUESTS:
             break
         key = camera_day_key(camera, date)
-        partition = {"dagster/partition": key}
-        if instance.get_runs_count(dg.RunsFilter(tags=partition, statuses=busy)):
+        if key in waiting:
             continue
-        tags = {"pc/asked": asked}
-        failed = instance.get_runs_count(
-            dg.RunsFilter(tags={**partition, **tags}, statuses=[dg.DagsterRunStatus.FAILURE])
+        mine = {_PARTITION: key, _ASKED_BY: sensor}
+        last = context.instance.get_runs(dg.RunsFilter(tags=mine), limit=_MAX_ATTEMPTS)
+        alike = list(takewhile(lambda run, asked=asked: run.tags.get(_ASKED) == asked, last))  # type: ignore[misc]
+        if len(alike) == _MAX_ATTEMPTS or (alike and alike[0].status == dg.DagsterRunStatus.SUCCESS):
+            continue
+        after = last[0].run_id if last else "first"
+        tags = {_ASKED: asked, _ASKED_BY: sensor}
+        requests.append(
+            dg.RunRequest(run_key=f"{key}:{asked}:{after}", partition_key=key, tags=tags, job_name=camera_day.name)
         )
-        if failed < _MAX_ATTEMPTS:
-            requests.append(
-                dg.RunRequest(run_key=f"{key}:{asked}:{failed}", partition_key=key, tags=tags, job_name=camera_day.name)
-            )
     return requests
 
 
@@ -55,7 +68,7 @@ def video_files(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> dg.S
         arrivals = look(pipeline.machine(context), site(), pending, dt.datetime.now(dt.UTC))
     except UserError as error:
         return dg.SkipReason(str(error))
-    requests = _requests(context.instance, arrivals.days.items(), _QUEUED)
+    requests = _requests(context, arrivals.days.items(), _QUEUED)
     known = set(context.instance.get_dynamic_partitions(cameras.name or ""))
     new = sorted({camera for camera, _ in arrivals.days} - known)
     for row in arrivals.quarantined:
@@ -90,7 +103,7 @@ def outstanding_camera_days(context: dg.SensorEvaluationContext, pipeline: Pipel
                 problems.append(f"{camera}: {error}")
     except UserError as error:
         return dg.SkipReason(str(error))
-    requests = _requests(context.instance, sorted(days.items()), _RUNNING)
+    requests = _requests(context, sorted(days.items()), _RUNNING)
     return dg.SensorResult(
         run_requests=requests, skip_reason=None if requests else "; ".join(problems) or "nothing is outstanding"
     )

@@ -1,0 +1,143 @@
+"""A person who walks on from one file into the next is one person with one movement, in any order of arrival."""
+
+import datetime as dt
+import itertools
+
+import numpy as np
+
+from pc_pipeline.stages.fingerprints import PEOPLE_MOVEMENTS, STAGES, TRACK_LINKS
+from pc_pipeline_tests.stages.world import across, local, start
+
+EVENING, NEXT_DAY = dt.date(2026, 3, 3), dt.date(2026, 3, 4)
+WALK = across(60)
+# She meets the line, in the middle of the picture, between the last frame of one file and the first of the next.
+BEFORE_MIDNIGHT = (local("2026-03-03 23:59:57"), WALK[:30])
+AFTER_MIDNIGHT = (local("2026-03-04 00:00:00"), WALK[30:])
+
+
+def people(world):
+    """(camera-day's unique people, in, out, coverage in ms) by date, and the movements."""
+    days = world.rows("SELECT date, unique_total, entered, exited, coverage_ms FROM daily_statistics ORDER BY date")
+    moved = world.rows("SELECT direction, ts FROM people_movements")
+    return days, moved
+
+
+def test_across_two_files_of_a_day(world):
+    world.film(local("2026-03-03 09:00:00"), WALK[:30])
+    world.film(local("2026-03-03 09:00:03"), WALK[30:])
+    world.settle()
+    days, moved = people(world)
+    assert days == [(EVENING, 1, 1, 0, 6000)]
+    # Met between two files, the line is crossed when the later one begins.
+    assert moved == [("in", local("2026-03-03 09:00:03"))]
+    assert world.count("track_links") == 1
+    assert world.count("tracks") == 2
+
+
+def test_across_midnight_the_movement_is_the_next_days(world):
+    world.film(*BEFORE_MIDNIGHT)
+    world.film(*AFTER_MIDNIGHT)
+    world.settle()
+    days, moved = people(world)
+    assert days == [(EVENING, 1, 0, 0, 3000), (NEXT_DAY, 1, 1, 0, 3000)]
+    assert moved == [("in", local("2026-03-04 00:00:00"))]
+
+
+def test_any_order_of_camera_days_gives_the_same_rows(worlds):
+    digests = []
+    for order in ((BEFORE_MIDNIGHT, AFTER_MIDNIGHT), (AFTER_MIDNIGHT, BEFORE_MIDNIGHT)):
+        world = worlds()
+        for start_at, path in order:
+            world.film(start_at, path)
+            world.settle()
+        digests.append(world.digest())
+    assert digests[0] == digests[1]
+
+
+def test_a_file_that_arrives_late_makes_its_neighbours_outstanding_and_no_others(world):
+    world.film(local("2026-03-01 12:00:00"), across(30))
+    world.film(*AFTER_MIDNIGHT)
+    world.settle()
+    before = world.ledger()
+    late = world.film(*BEFORE_MIDNIGHT)
+    assert world.outstanding() == [EVENING]
+    world.run(EVENING)
+    assert world.outstanding() == [NEXT_DAY]
+    reports = world.run(NEXT_DAY)
+    assert [stage for stage, report in reports.items() if report.computed] == list(
+        STAGES[STAGES.index(TRACK_LINKS) :]
+    )
+    # Once she is linked, her chain is also the earlier file's.
+    assert world.outstanding() == [EVENING]
+    world.settle()
+    after = world.ledger()
+    early_stages = {key: row for key, row in before.items() if key[1] in STAGES[: STAGES.index(TRACK_LINKS)]}
+    assert early_stages == {key: after[key] for key in early_stages}
+    assert after[late, PEOPLE_MOVEMENTS][1] == "done"
+
+
+def test_three_files_in_all_orders(worlds):
+    walk = across(75)
+    files = [(local(f"2026-03-03 10:00:{n * 2.5:04.1f}"), walk[25 * n : 25 * n + 25]) for n in range(3)]
+    digests = []
+    for order in itertools.permutations(files):
+        world = worlds()
+        for start_at, path in order:
+            world.film(start_at, path)
+            world.run(EVENING)
+        world.settle()
+        digests.append(world.digest())
+        assert world.rows("SELECT unique_total, entered FROM daily_statistics") == [(1, 1)]
+    assert all(digest == digests[0] for digest in digests)
+
+
+def test_a_neighbour_that_goes_takes_only_the_link_with_it(worlds):
+    alone = worlds()
+    alone.film(*AFTER_MIDNIGHT)
+    alone.settle()
+    world = worlds()
+    world.film(*AFTER_MIDNIGHT)
+    gone = world.film(*BEFORE_MIDNIGHT)
+    world.settle()
+    world.execute(f"DELETE FROM detections WHERE video_id = {gone}; DELETE FROM videos WHERE video_id = {gone}")
+    assert world.outstanding() == [NEXT_DAY]
+    world.settle()
+    world.execute(f"DELETE FROM hourly_statistics WHERE date = '{EVENING}'")
+    world.execute(f"DELETE FROM daily_statistics WHERE date = '{EVENING}'")
+    assert world.digest() == alone.digest()
+
+
+def test_somebody_who_stands_there_for_days_is_settled(world):
+    """A poster taken for a person makes one chain of a week: what a run of a day sees must be what the sensor sees."""
+    stood = np.column_stack([np.full(10, 200.0), np.full(10, 400.0)])
+    midnight = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
+    for day in range(7):
+        # The last file of each day and the first of the next adjoin; so do those at noon.
+        for hours in (0, 24):
+            shift = dt.timedelta(days=day, hours=hours) - (dt.timedelta(seconds=1) if hours else dt.timedelta())
+            world.film(midnight + shift, stood)
+    world.apply(counting={"link_gap": 60.0})
+    world.settle()
+    assert world.count("track_links") == 7 - 1
+    assert world.settle() == 0
+
+
+def run_day(world, date):
+    world.run(date)
+
+
+def test_two_runs_of_adjoining_days_at_once(worlds):
+    quiet = worlds()
+    for video in (BEFORE_MIDNIGHT, AFTER_MIDNIGHT):
+        quiet.film(*video)
+    quiet.settle()
+    for _ in range(2):
+        world = worlds()
+        for video in (BEFORE_MIDNIGHT, AFTER_MIDNIGHT):
+            world.film(*video)
+        runs = [start(run_day, world, date) for date in (EVENING, NEXT_DAY)]
+        for process in runs:
+            process.join(60)
+            assert process.exitcode == 0
+        world.settle()
+        assert world.digest() == quiet.digest()
