@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,24 +106,42 @@ def run_camera_days(
         waiting = _outstanding(pipeline, {camera for camera, _ in outcome.days})
         if not waiting:
             break
-    touched = sorted({(camera, date + dt.timedelta(days=n)) for camera, date in outcome.days for n in (0, 1)})
-    last = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=1)
-    touched = [(camera, date) for camera, date in touched if date <= last]
+    touched = {(camera, date + dt.timedelta(days=n)) for camera, date in outcome.days for n in (0, 1)}
+    touched |= _days_without_daily(pipeline, {camera for camera, _ in outcome.days})
+    # Tomorrow is no partition yet.
+    today = dt.datetime.now(pipeline.machine().zone).date()
+    rolled = sorted((camera, date) for camera, date in touched if date <= today)
     say("hours, days and the dashboard's cache")
-    for camera, date in touched:
+    for camera, date in rolled:
         _execute(instance, defs.resolve_job_def("roll_hours"), camera_day_key(camera, date), pipeline, outcome)
-    for date in sorted({date for _, date in touched}):
+    for date in sorted({date for _, date in rolled}):
         _execute(instance, defs.resolve_job_def("roll_days"), date.isoformat(), pipeline, outcome)
     _execute(instance, defs.resolve_job_def("refresh_dashboard_cache"), None, pipeline, outcome)
     return outcome
 
 
 def _outstanding(pipeline: Any, cameras: set[str]) -> list[CameraDay]:
+    """The camera-days with work to do, from what is registered, and with files whose standing is to be decided."""
     from pc_pipeline.stages.runner import outstanding_days
+    from pc_pipeline.store.postgres import in_transaction
+    from pc_pipeline.store.registry import days_to_decide
 
     machine = pipeline.machine()
-    days = [(camera, date) for camera in cameras for date in outstanding_days(machine, camera, rollups=False)]
+    days = set()
+    for camera in cameras:
+        to_decide, _ = in_transaction(machine.dsn, partial(days_to_decide, camera=camera))
+        days |= {(camera, date) for date in to_decide | outstanding_days(machine, camera, rollups=False).keys()}
     return sorted(days, key=lambda day: (day[1], day[0]))
+
+
+def _days_without_daily(pipeline: Any, cameras: set[str]) -> set[CameraDay]:
+    from pc_pipeline.store.postgres import in_transaction
+    from pc_pipeline.store.registry import days_without_daily
+
+    def read(connection: Any) -> set[CameraDay]:
+        return {(camera, date) for camera in cameras for date in days_without_daily(connection, camera)}
+
+    return in_transaction(pipeline.machine().dsn, read)[0]
 
 
 def _execute(

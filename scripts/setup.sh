@@ -33,7 +33,7 @@ case $wanted in
 core) sets=core file=core about="1 to 3 minutes" ;;
 photos) sets="core" file=core about="1 to 3 minutes" ;;
 dev) sets="core dev" file=dev about="1 to 3 minutes" ;;
-all) sets="core dev all" file=all about="about 6 GB, 5 to 15 minutes" ;;
+all) sets="core dev all" file=all about="about 6 GB, 3 to 15 minutes" ;;
 *) stop "EXTRAS is '$wanted'; it can be core, dev or all." ;;
 esac
 
@@ -83,8 +83,8 @@ pip_install() {
 }
 
 began=$(date +%s)
-if .venv/bin/python -c '' 2>/dev/null && [ "$(cat .venv/.here 2>/dev/null)" = "$here" ]; then
-    echo "[1/4] using .venv as it is"
+if .venv/bin/python -c '' 2>/dev/null && [ "$(cat .venv/.here 2>/dev/null || echo "$here")" = "$here" ]; then
+    echo "[1/4] using the .venv that is there"
 else
     echo "[1/4] making .venv…"
     make_venv

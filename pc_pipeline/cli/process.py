@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Given:
-    """A video to count: its absolute path, camera, and start (aware UTC)."""
+    """A video to count: its absolute path, camera and start (aware UTC); `doubt` is a warning on the start."""
 
     path: Path
     camera: str
     start: dt.datetime
+    doubt: str | None = None
 
 
 @click.command(
@@ -66,9 +67,9 @@ def process(
 ) -> None:
     """Count the people in VIDEOS (files, or folders of them) and show what was found.
 
-    Each video's camera-day is run through Dagster; what is done already is skipped. A camera that is not configured
-    is registered without lines. A file that cannot be counted is named with its reason, and the others go on: the
-    exit code is then 1.
+    Each video's camera-day is run through Dagster; what is done already is skipped. A --camera that is not configured
+    is registered, without lines. A file that is not counted is named with its reason, and the others go on: the exit
+    code is then 1.
     """
     settings = _settings(db_dsn)
     resource = {"db_batch_size": db_batch_size, "db_flush_interval_ms": db_flush_interval_ms, "redis": redis}
@@ -112,84 +113,98 @@ def process_videos(
             " tell when it starts (docs/ingest.md), or process them one by one."
         )
     with services(settings) as endpoints:
+        from pc_pipeline.cli.config import replacing
         from pc_pipeline.store.migrate import require_current
         from pc_pipeline.store.postgres import in_transaction
-        from pc_pipeline.store.registry import apply_site
+        from pc_pipeline.store.registry import apply_site, cameras
 
         require_current(endpoints.postgres_dsn)
         if site and config_file:
-            in_transaction(endpoints.postgres_dsn, lambda connection: apply_site(connection, site))
-            _write_site_file(settings, config_file)
+            with replacing(settings.site_file, config_file):
+                in_transaction(endpoints.postgres_dsn, lambda connection: apply_site(connection, site))
         from pc_pipeline.defs.partitions import site as applied_site
 
         applied = applied_site()
-        given, unplaced = _place(paths, camera, start, applied)
-        return _run(settings, endpoints, applied, given, {**refused, **unplaced}, resource, quiet)
-
-
-def _write_site_file(settings: Settings, config_file: Path) -> None:
-    from pc_pipeline.cli.config import replacing
-
-    with replacing(settings.site_file, config_file):
-        pass
+        known = in_transaction(endpoints.postgres_dsn, cameras)[0]
+        given, unplaced = _place(paths, camera, start, applied, set(known))
+        by_hand = bool(camera or start)
+        return _run(settings, endpoints, applied, given, {**refused, **unplaced}, resource, by_hand, quiet)
 
 
 def _find(videos: tuple[Path, ...]) -> tuple[list[Path], dict[str, str]]:
     """The files meant, folders looked through; and those refused, each with its reason."""
-    from pc_pipeline.ingest.watch import scan
+    from pc_pipeline.ingest.watch import printable, scan
 
     found: list[Path] = []
     refused: dict[str, str] = {}
     for path in videos:
-        absolute = path.expanduser().absolute()
-        if absolute.is_dir():
-            inside = sorted(Path(file.path) for file in scan(absolute))
-            found += inside
-            if not inside:
-                refused[str(absolute)] = "There is no video in this folder."
-        elif absolute.exists():
-            found.append(absolute)
+        # Without `..`, so that a file has one path; links stay what they are called.
+        absolute = Path(os.path.abspath(path.expanduser()))  # noqa: PTH100
+        shown = printable(str(absolute))
+        if not os.path.lexists(absolute):
+            refused[shown] = "There is no such file or folder, or it cannot be reached: check the path."
+        elif absolute.is_dir():
+            before = len(refused)
+            inside = [Path(file.path) for file in scan(absolute, refused.__setitem__)]
+            found += sorted(inside)
+            if not inside and len(refused) == before:
+                refused[shown] = "There is no video in this folder."
+        elif not absolute.is_file():
+            refused[shown] = "It is no file that can be read: a link to nothing, or a device."
+        elif shown != str(absolute):
+            refused[shown] = "The name is not in UTF-8, so it cannot be stored: rename it."
         else:
-            refused[str(absolute)] = "There is no such file or folder: check the path."
-    return found, refused
+            found.append(absolute)
+    return list(dict.fromkeys(found)), refused
 
 
 def _place(
-    paths: list[Path], camera: str | None, start: str | None, site: "SiteConfig"
+    paths: list[Path], camera: str | None, start: str | None, site: "SiteConfig", known: set[str]
 ) -> tuple[list[Given], dict[str, str]]:
-    """Say of each file whose it is and when it starts: as given, and otherwise as its name tells."""
+    """Say of each file whose it is and when it starts: as given, and otherwise as its name tells.
+
+    Only a camera given by hand may be one that is not `known`.
+    """
     from pc_pipeline.ingest.names import CAMERA_NAME, parse_name
+    from pc_pipeline.stages.arrivals import unknown_camera
+    from pc_pipeline.stages.registration import ambiguous_start
 
     started = _start(start, site) if start else None
     if camera and not re.fullmatch(CAMERA_NAME, camera):
         raise ConfigError(
-            f"--camera {camera!r} cannot be a camera's name: use 1 to 64 letters, digits, '.', '_' or '-', beginning with"
-            " a letter or digit."
+            f"--camera {camera!r} cannot be a camera's name: use 1 to 64 letters, digits, '.', '_' or '-', beginning"
+            " with a letter or digit."
         )
     given, refused = [], {}
     for path in paths:
-        named_camera, named_start = camera, started
-        if not (camera and started):
-            try:
-                # A pattern may want the folders above the file; it is compared with the end of the path.
-                name = parse_name(PurePosixPath(*path.parts[-4:]), site.name_patterns, site.zone_info)
-            except NameNotUnderstood as error:
-                refused[str(path)] = f"{error} Or give --camera and --start."
-                continue
-            named_camera, named_start = camera or name.camera, started or name.start
-        assert named_camera and named_start
-        given.append(Given(path, named_camera, named_start))
+        if camera and started:
+            given.append(Given(path, camera, started))
+            continue
+        try:
+            # A pattern may want the folders above the file; it is compared with the end of the path.
+            name = parse_name(PurePosixPath(*path.parts[-4:]), site.name_patterns, site.zone_info)
+        except NameNotUnderstood as error:
+            refused[str(path)] = str(error)
+            continue
+        if not camera and name.camera not in known:
+            by_hand = f"Or give --camera {name.camera}, to count it without lines."
+            refused[str(path)] = f"{unknown_camera(name.camera)} {by_hand}"
+            continue
+        doubt = ambiguous_start(name.start, site.zone_info) if name.ambiguous and not started else None
+        given.append(Given(path, camera or name.camera, started or name.start, doubt))
     return given, refused
 
 
 def _start(text: str, site: "SiteConfig") -> dt.datetime:
+    from pc_pipeline.ingest.names import NonexistentTime, to_utc
+
     try:
         moment = dt.datetime.fromisoformat(text)
-    except ValueError:
+        return moment.astimezone(dt.UTC) if moment.tzinfo else to_utc(moment, site.zone_info)[0]
+    except NonexistentTime as error:
+        raise ConfigError(f"--start {error}: write it with an offset, like 2026-03-01T09:00:00+00:00.") from None
+    except (ValueError, OverflowError):
         raise ConfigError(f"--start {text} is not a time: write it like 2026-03-01T09:00:00+00:00.") from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=site.zone_info)
-    return moment.astimezone(dt.UTC)
 
 
 def _run(
@@ -199,18 +214,22 @@ def _run(
     given: list[Given],
     refused: dict[str, str],
     resource: dict[str, Any],
+    by_hand: bool,
     quiet: bool,
 ) -> dict[str, Any]:
     from pc_pipeline import local_run
     from pc_pipeline.defs.resources import Pipeline
     from pc_pipeline.stages.arrivals import give, start_allowed
-    from pc_pipeline.stages.runner import not_counted
+    from pc_pipeline.stages.runner import model_hashes
     from pc_pipeline.store import figures
     from pc_pipeline.store.postgres import in_transaction
-    from pc_pipeline.store.registry import add_camera
+    from pc_pipeline.store.registry import add_camera, warnings_of_day
 
     machine = Pipeline(**resource).machine()
     now = dt.datetime.now(dt.UTC)
+    for camera in sorted({video.camera for video in given}):
+        # A model that is missing stops every video alike: before anything is changed.
+        model_hashes(site.effective(camera), machine)
     days: set[local_run.CameraDay] = set()
     for video in given:
         reason = start_allowed(video.start, site, now)
@@ -219,15 +238,19 @@ def _run(
             continue
         config = site.effective(video.camera).model_dump(mode="json")
         in_transaction(endpoints.postgres_dsn, partial(add_camera, camera=video.camera, config=config))
-        days.add(give(machine, site, video.path, video.camera, video.start))
+        days.add(give(machine, site, video.path, video.camera, video.start, given=by_hand))
     outcome = local_run.Outcome()
     problems: list[tuple[str, str, str]] = [(path, "refused", reason) for path, reason in refused.items()]
     if days:
         with local_run.dagster_instance(settings, endpoints) as instance, _bars(quiet) as (show, say):
             outcome = local_run.run_camera_days(instance, days, show=show, say=say, resource=resource)
-        if not outcome.failures:
-            asked = {str(video.path) for video in given}
-            problems += [row for day in sorted(days) for row in not_counted(machine, *day) if row[0] in asked]
+    asked = {str(video.path): video for video in given}
+    doubts = [(str(video.path), video.doubt) for video in given if video.doubt]
+    warnings: list[tuple[str, str]] = [(path, doubt) for path, doubt in doubts if path not in refused]
+    for camera, date in sorted(days):
+        problems += [row for row in _not_counted(machine, camera, date, outcome.failures) if row[0] in asked]
+        found, _ = in_transaction(endpoints.postgres_dsn, partial(warnings_of_day, camera=camera, date=date))
+        warnings += [row for row in found if row[0] in asked]
     today = dt.datetime.now(site.zone_info).date()
     summary, _ = in_transaction(
         endpoints.postgres_dsn, lambda connection: figures.summary(connection, site.zone_info, today)
@@ -235,9 +258,22 @@ def _run(
     return {
         "camera_days": [{"camera": camera, "date": str(date)} for camera, date in outcome.days],
         "not_counted": [{"path": path, "status": status, "reason": reason} for path, status, reason in problems],
+        "warnings": [{"path": path, "warning": warning} for path, warning in warnings],
         "failures": outcome.failures,
         "summary": summary,
     }
+
+
+def _not_counted(machine: Any, camera: str, date: dt.date, failures: list[str]) -> list[tuple[str, str, str]]:
+    """(path, status, why) of a camera-day's files; after a failed run only what registration says of them."""
+    from pc_pipeline.stages.runner import not_counted
+    from pc_pipeline.store.postgres import in_transaction
+    from pc_pipeline.store.registry import files_of_day
+
+    if not failures:
+        return not_counted(machine, camera, date)
+    files, _ = in_transaction(machine.dsn, partial(files_of_day, camera=camera, date=date))
+    return [(row.path, row.status, row.reason or "") for row in files if row.status != "registered"]
 
 
 @contextmanager
@@ -250,7 +286,7 @@ def _bars(quiet: bool) -> Iterator[tuple[Any, Any]]:
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     with Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f}%  {task.fields[rate]}"),
         TimeRemainingColumn(),
@@ -260,7 +296,7 @@ def _bars(quiet: bool) -> Iterator[tuple[Any, Any]]:
 
         def show(path: str, state: Any) -> None:
             if path not in tasks:
-                tasks[path] = progress.add_task(Path(path).name, total=None, rate="")
+                tasks[path] = progress.add_task(_one_line(Path(path).name), total=None, rate="")
             total = state.total_s or None
             progress.update(
                 tasks[path],
@@ -275,12 +311,21 @@ def _bars(quiet: bool) -> Iterator[tuple[Any, Any]]:
 def _print_report(report: dict[str, Any]) -> None:
     from pc_pipeline.cli.report import print_summary
 
+    for item in report["warnings"]:
+        click.echo(_one_line(f"warning: {item['path']}: {item['warning']}"), err=True)
     for item in report["not_counted"]:
-        click.echo(f"{item['status']}: {item['path']}: {item['reason']}", err=True)
+        # Some sentences begin with the path.
+        reason = item["reason"].removeprefix(f"{item['path']}: ")
+        click.echo(_one_line(f"{item['status']}: {item['path']}: {reason}"), err=True)
     for sentence in report["failures"]:
-        click.echo(f"failed: {sentence}", err=True)
+        click.echo(_one_line(f"failed: {sentence}"), err=True)
     if report["camera_days"]:
         print_summary(report["summary"])
+
+
+def _one_line(text: str) -> str:
+    """`text` without what a file's name could do to a terminal: line breaks and control characters stand escaped."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def run_watched(settings: Settings, endpoints: "Endpoints", *, quiet: bool = False) -> None:

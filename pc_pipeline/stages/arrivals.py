@@ -52,8 +52,8 @@ def start_allowed(start: dt.datetime, site: SiteConfig, now: dt.datetime) -> str
 def unknown_camera(camera: str) -> str:
     """Why a file of a camera that is not configured is not counted."""
     return (
-        f"Camera '{camera}' is not in the site file: put it under `cameras:` and run `pc config apply`; the file is then"
-        " counted."
+        f"Camera '{camera}' is not in the site file: put it under `cameras:` and run `pc config apply`; the file is"
+        " then counted."
     )
 
 
@@ -66,7 +66,9 @@ def look(machine: Machine, site: SiteConfig, pending: Pending, now: dt.datetime)
         UserError: the watched folder is not there; a disk that is not mounted must not look like deleted videos.
     """
     if not machine.watch_dir.is_dir():
-        raise UserError(f"The watched folder {machine.watch_dir} is not there: mount or create it, or set PC_WATCH_DIR.")
+        raise UserError(
+            f"The watched folder {machine.watch_dir} is not there: mount or create it, or set PC_WATCH_DIR."
+        )
     known, cameras = in_transaction(
         machine.dsn, lambda connection: (registry.all_files(connection), registry.cameras(connection))
     )[0]
@@ -163,8 +165,8 @@ def _place(
         return quarantined(unknown_camera(camera), camera, start)
     if not cameras[camera]:
         return quarantined(
-            f"Camera '{camera}' is switched off: set `active: true` in the site file and run `pc config apply`; the file"
-            " is then counted.",
+            f"Camera '{camera}' is switched off: set `active: true` in the site file and run `pc config apply`; the"
+            " file is then counted.",
             camera,
             start,
         )

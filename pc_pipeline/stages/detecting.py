@@ -61,8 +61,8 @@ def detect(machine: Machine, span: CameraSpan, video: Video, fingerprint: str) -
         # Whatever becomes of this, the session's statistics close it again.
         ledger.forget(connection, [(video.video_id, SESSION_STATISTICS)])
 
-    in_transaction(machine.dsn, begin)
     detector = _detector(model, config, video)
+    in_transaction(machine.dsn, begin)
     report = machine.progress
     detections, decoded = detect_video(
         path, detector, config.detector.sample_every, (lambda p: report(video.path, p)) if report else None

@@ -77,9 +77,7 @@ def register(machine: Machine, patterns: list[str], camera: str, date: dt.date) 
     return report
 
 
-def _files(
-    machine: Machine, patterns: list[str], camera: str, date: dt.date
-) -> tuple[list[FileRow], dict[str, str]]:
+def _files(machine: Machine, patterns: list[str], camera: str, date: dt.date) -> tuple[list[FileRow], dict[str, str]]:
     """What is known of each file of a camera-day, in order of the paths; and the doubts that names leave, by path."""
     named, doubts = {}, {}
     for file in scan(machine.watch_dir):
@@ -271,15 +269,14 @@ def _save_video(connection: Connection, camera: str, row: FileRow, facts: VideoF
     )
 
 
-def _settle_others(
-    connection: Connection, camera: str, date: dt.date, looked: list[_Looked], counted: set[int]
-) -> int:
+def _settle_others(connection: Connection, camera: str, date: dt.date, looked: list[_Looked], counted: set[int]) -> int:
     """Deal with videos no file of this look stands for: counted under another start or camera, or without their file.
 
     Returns how many were removed because the same recording is counted elsewhere.
     """
     readable = [item for item in looked if item.facts]
-    other = registry.videos_with_content(connection, camera, [i.row.content_hash for i in readable if i.row.content_hash])
+    hashes = {item.row.content_hash for item in readable if item.row.content_hash}
+    other = registry.videos_with_content(connection, camera, hashes)
     # The same file as before, now under another camera or start.
     other += [
         item.before.video_id

@@ -44,7 +44,7 @@ def client(found: Endpoints) -> "redis.Redis":
 def answers(found: Endpoints) -> bool:
     try:
         return query(found, "SELECT 1") == (1,) and bool(client(found).ping())
-    except (psycopg2.OperationalError, redis.ConnectionError):
+    except (psycopg2.Error, redis.RedisError):
         return False
 
 

@@ -30,6 +30,7 @@ from pc_pipeline_tests.clips import detections_of
 
 WIDTH, HEIGHT, TALL, FPS = 640, 480, 200.0, 10
 LONDON = ZoneInfo("Europe/London")
+DETECTOR: dict[str, Any] = {"model": "hog", "confidence": 0.3, "sample_every": 0.2}
 SILL: dict[str, Any] = {"from": [0.5, 0.0], "to": [0.5, 1.0], "in": "right"}
 
 
@@ -40,7 +41,7 @@ class World:
     machine: Machine
     lines: dict[str, Any] = field(default_factory=lambda: {"sill": SILL})
     zones: dict[str, Any] = field(default_factory=dict)
-    settings: dict[str, Any] = field(default_factory=lambda: {"detector": {"model": "hog", "confidence": 0.3}})
+    settings: dict[str, Any] = field(default_factory=lambda: {"detector": DETECTOR})
 
     def __post_init__(self) -> None:
         self.apply()
@@ -56,9 +57,14 @@ class World:
         site = SiteConfig.model_validate({"timezone": LONDON.key, "cameras": {"door": camera}})
         in_transaction(self.machine.dsn, lambda connection: registry.apply_site(connection, site))
 
-    def film(self, start: dt.datetime, *paths: np.ndarray) -> int:
-        """A video that shows people on these paths (foot points). There is no file: its detections lie in Parquet."""
+    def film(self, start: dt.datetime, *paths: np.ndarray, seconds: np.ndarray | None = None) -> int:
+        """A video that shows people on these paths (foot points), ten frames a second or at these `seconds`.
+
+        There is no file: its detections lie in Parquet.
+        """
         detections = detections_of(paths, TALL, FPS)
+        if seconds is not None:
+            detections = replace(detections, pts_us=np.round(seconds * 1e6).astype(np.int64))
         content = hashlib.sha256(pickle.dumps(detections)).hexdigest()
         identity = self._register(start, Path(f"/nowhere/{start:%Y%m%d_%H%M%S}.mp4"), content, (1, 1), (WIDTH, HEIGHT))
         self.detected(identity, detections)

@@ -22,17 +22,17 @@ _RUNNING = [*_QUEUED, dg.DagsterRunStatus.STARTED]
 
 
 def _requests(
-    context: dg.SensorEvaluationContext,
+    instance: dg.DagsterInstance,
+    sensor: str,
     days: Iterable[tuple[tuple[str, dt.date], str]],
     busy: list[dg.DagsterRunStatus],
 ) -> list[dg.RunRequest]:
     """A run for each camera-day that has none waiting; after a failed one, again, up to three times in all.
 
-    What the sensor's last run of a camera-day was asked for and did is not asked for again. Only the last run tells: a
-    line moved there and back, or a file removed and put back, asks for the same a second time.
+    What this sensor's last run of a camera-day was asked for is not asked for again, unless it failed. Only the last
+    run tells: a line moved there and back, or a file removed and put back, asks for the same a second time.
     """
-    sensor = context.sensor_name
-    waiting = {run.tags.get(_PARTITION) for run in context.instance.get_runs(dg.RunsFilter(statuses=busy))}
+    waiting = {run.tags.get(_PARTITION) for run in instance.get_runs(dg.RunsFilter(statuses=busy))}
     requests: list[dg.RunRequest] = []
     for (camera, date), asked in days:
         if len(requests) == MAX_REQUESTS:
@@ -41,9 +41,9 @@ def _requests(
         if key in waiting:
             continue
         mine = {_PARTITION: key, _ASKED_BY: sensor}
-        last = context.instance.get_runs(dg.RunsFilter(tags=mine), limit=_MAX_ATTEMPTS)
+        last = instance.get_runs(dg.RunsFilter(tags=mine), limit=_MAX_ATTEMPTS)
         alike = list(takewhile(lambda run, asked=asked: run.tags.get(_ASKED) == asked, last))  # type: ignore[misc]
-        if len(alike) == _MAX_ATTEMPTS or (alike and alike[0].status == dg.DagsterRunStatus.SUCCESS):
+        if len(alike) == _MAX_ATTEMPTS or (alike and alike[0].status != dg.DagsterRunStatus.FAILURE):
             continue
         after = last[0].run_id if last else "first"
         tags = {_ASKED: asked, _ASKED_BY: sensor}
@@ -68,7 +68,7 @@ def video_files(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> dg.S
         arrivals = look(pipeline.machine(context), site(), pending, dt.datetime.now(dt.UTC))
     except UserError as error:
         return dg.SkipReason(str(error))
-    requests = _requests(context, arrivals.days.items(), _QUEUED)
+    requests = _requests(context.instance, video_files.name, arrivals.days.items(), _QUEUED)
     known = set(context.instance.get_dynamic_partitions(cameras.name or ""))
     new = sorted({camera for camera, _ in arrivals.days} - known)
     for row in arrivals.quarantined:
@@ -103,7 +103,7 @@ def outstanding_camera_days(context: dg.SensorEvaluationContext, pipeline: Pipel
                 problems.append(f"{camera}: {error}")
     except UserError as error:
         return dg.SkipReason(str(error))
-    requests = _requests(context, sorted(days.items()), _RUNNING)
+    requests = _requests(context.instance, outstanding_camera_days.name, sorted(days.items()), _RUNNING)
     return dg.SensorResult(
         run_requests=requests, skip_reason=None if requests else "; ".join(problems) or "nothing is outstanding"
     )
