@@ -1,2 +1,1 @@
 """From video files to people counts a site manager can trust."""
-

@@ -6,6 +6,7 @@ from pc_pipeline.defs import jobs
 from pc_pipeline.defs.counting import assets as counting
 from pc_pipeline.defs.dashboard import assets as dashboard
 from pc_pipeline.defs.detection import assets as detection
+from pc_pipeline.defs.detection import jobs as detection_jobs
 from pc_pipeline.defs.gender import assets as gender
 from pc_pipeline.defs.resources import Pipeline
 from pc_pipeline.defs.rollups import assets as rollups
@@ -25,8 +26,9 @@ defs = dg.Definitions(
         jobs.roll_days,
         jobs.refresh_dashboard_cache,
         dashboard.warm_dashboard_cache,
+        detection_jobs.sweep_raw_detections,
     ],
-    schedules=schedules,
+    schedules=[*schedules, detection_jobs.sweep_every_night],
     sensors=[
         sensors.video_files,
         sensors.outstanding_camera_days,

@@ -329,7 +329,7 @@ def _one_line(text: str) -> str:
 
 
 def run_watched(settings: Settings, endpoints: "Endpoints", *, quiet: bool = False) -> None:
-    """Run every camera-day the watched folder asks for now, as the sensor and the daemon would.
+    """Run every camera-day the watched folder or the ledger asks for now, as the sensors and the daemon would.
 
     Raises:
         UserError: a run failed; the message says why.
@@ -338,11 +338,15 @@ def run_watched(settings: Settings, endpoints: "Endpoints", *, quiet: bool = Fal
     from pc_pipeline.defs.partitions import site
     from pc_pipeline.defs.resources import Pipeline
     from pc_pipeline.stages.arrivals import look
+    from pc_pipeline.stages.runner import outstanding_days
 
     # An hour on: whatever lies in the folder has been written to its end.
     later = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
-    arrivals = look(Pipeline().machine(), site(), {}, later)
+    machine, applied = Pipeline().machine(), site()
+    days = set(look(machine, applied, {}, later).days)
+    for camera in applied.cameras:
+        days |= {(camera, date) for date in outstanding_days(machine, camera, rollups=False)}
     with local_run.dagster_instance(settings, endpoints) as instance, _bars(quiet) as (show, say):
-        outcome = local_run.run_camera_days(instance, arrivals.days, show=show, say=say)
+        outcome = local_run.run_camera_days(instance, days, show=show, say=say)
     if outcome.failures:
         raise UserError("; ".join(outcome.failures))

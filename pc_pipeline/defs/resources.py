@@ -24,8 +24,12 @@ class Pipeline(dg.ConfigurableResource):
 
     def showing(self, show: Callable[[str, Any], None]) -> "Pipeline":
         """This resource, with `show(path, progress)` called as the detection of a video goes on: for a bar."""
-        self._show = show
-        return self
+
+        class Showing(Pipeline):
+            # Dagster copies a resource field by field for each run: only what stands in the class goes along.
+            _show: Any = PrivateAttr(default_factory=lambda: show)
+
+        return Showing(**self.model_dump())
 
     def dsn(self) -> str:
         """The results database.

@@ -44,7 +44,7 @@ def scan(folder: Path, passed_over: Callable[[str, str], None] = _unheard) -> It
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            is_folder = entry.is_dir(follow_symlinks=False)
+            is_folder = Path(entry.path).is_dir()
             if not (is_folder or Path(entry.name).suffix.lower() in VIDEO_SUFFIXES):
                 continue
             reason = _not_taken(entry)

@@ -12,7 +12,7 @@ from pc_pipeline.stages.fingerprints import RAW_DETECTIONS, SESSION_STATISTICS, 
 from pc_pipeline.stages.machine import Machine
 from pc_pipeline.stages.written import Written
 from pc_pipeline.store import ledger, parquet, sessions
-from pc_pipeline.store.ledger import CameraSpan, Video
+from pc_pipeline.store.ledger import CameraSpan, Video, named_fingerprints
 from pc_pipeline.store.postgres import in_transaction
 from pc_pipeline.vision import models
 from pc_pipeline.vision.detect import DecodeReport, Detector, detect_video, load_detector
@@ -132,3 +132,9 @@ def _session(
         model_sha256=model_sha256,
         warnings=decoded.warnings if decoded else [],
     )
+
+
+def sweep(machine: Machine) -> int:
+    """Remove the Parquet files no ledger row names, but for those of the last day; returns how many."""
+    named, _ = in_transaction(machine.dsn, lambda connection: named_fingerprints(connection, RAW_DETECTIONS))
+    return len(parquet.sweep(machine.raw_dir, named))

@@ -10,7 +10,7 @@ import psycopg2
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import make_dsn, parse_dsn
 
-from pc_pipeline.errors import PostgresUnreachable, UserError
+from pc_pipeline.errors import ConfigError, PostgresUnreachable, UserError
 
 T = TypeVar("T")
 
@@ -144,11 +144,11 @@ def refuse_password(dsn: str) -> None:
     """Refuse a DSN given as an argument with a password in it: every user of the machine sees arguments.
 
     Raises:
-        UserError: with the three ways that keep a password to oneself.
+        ConfigError: with the three ways that keep a password to oneself.
     """
     place(dsn)
     if parse_dsn(dsn).get("password"):
-        raise UserError(
+        raise ConfigError(
             "a password in an argument can be read by everyone on this machine: leave it out of the DSN and set "
             "PGPASSWORD, write it to ~/.pgpass, or put the whole DSN into PC_POSTGRES_DSN"
         )

@@ -7,6 +7,7 @@ import pytest
 from psycopg2.extensions import make_dsn
 
 from pc_pipeline.store.postgres import connect
+from pc_pipeline_tests.stages.inbox import Inbox
 from pc_pipeline_tests.stages.world import World, new_world
 
 
@@ -30,3 +31,19 @@ def worlds(endpoints, _template, tmp_path: Path) -> Iterator[Callable[[], World]
 @pytest.fixture
 def world(worlds: Callable[[], World]) -> World:
     return worlds()
+
+
+@pytest.fixture(scope="session")
+def _inbox(endpoints, _template, tmp_path_factory) -> Iterator[Inbox]:
+    with closing(connect(endpoints.postgres_dsn)) as connection:
+        connection.autocommit = True
+        connection.cursor().execute(f"CREATE DATABASE inbox TEMPLATE {_template} STRATEGY FILE_COPY")
+        yield Inbox(new_world(make_dsn(endpoints.postgres_dsn, dbname="inbox"), tmp_path_factory.mktemp("inbox")))
+        connection.cursor().execute("DROP DATABASE inbox WITH (FORCE)")
+
+
+@pytest.fixture
+def inbox(_inbox: Inbox) -> Inbox:
+    """A watched folder and its database, both emptied."""
+    _inbox.empty()
+    return _inbox

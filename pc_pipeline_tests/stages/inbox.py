@@ -3,6 +3,7 @@
 import datetime as dt
 import os
 import random
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from pc_pipeline.stages.registration import Registration, register
 from pc_pipeline_tests.stages.world import World
 
 DAY = dt.date(2026, 3, 1)
+SITE = SiteConfig.model_validate({"timezone": "Europe/London", "cameras": {"door": {}}})
 NOW = dt.datetime(2026, 3, 20, 12, tzinfo=dt.UTC)
 
 
@@ -22,7 +24,6 @@ class Inbox:
     """The watched folder of a world; its camera is `door`, its zone London."""
 
     world: World
-    site: SiteConfig
     _clock: int = 1
 
     @property
@@ -42,10 +43,10 @@ class Inbox:
         return path
 
     def look(self, pending: dict[str, Any] | None = None, now: dt.datetime = NOW) -> Arrivals:
-        return look(self.machine, self.site, pending or {}, now)
+        return look(self.machine, SITE, pending or {}, now)
 
     def register(self, date: dt.date = DAY) -> Registration:
-        return register(self.machine, list(self.site.name_patterns), "door", date)
+        return register(self.machine, list(SITE.name_patterns), "door", date)
 
     def settle(self, rng: random.Random | None = None) -> dict[dt.date, Registration]:
         """Register what is asked for until nothing is; gives each day's last report."""
@@ -75,6 +76,10 @@ class Inbox:
 
     def empty(self) -> None:
         """An inbox as on the first day."""
-        self.world.execute("TRUNCATE videos, source_files CASCADE")
-        for path in self.machine.watch_dir.glob("*"):
-            path.unlink()
+        self.world.execute(
+            "TRUNCATE videos, source_files, hourly_statistics, daily_statistics, detections CASCADE;"
+            "DELETE FROM cameras WHERE camera <> 'door'; UPDATE cameras SET active = true"
+        )
+        for folder in (self.machine.watch_dir, self.machine.raw_dir):
+            shutil.rmtree(folder, ignore_errors=True)
+        self.machine.watch_dir.mkdir(parents=True)

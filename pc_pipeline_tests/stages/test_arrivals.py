@@ -8,19 +8,11 @@ import pytest
 
 from pc_pipeline.errors import UserError
 from pc_pipeline.ingest.names import VIDEO_SUFFIXES
-from pc_pipeline.ingest.site import SiteConfig
 from pc_pipeline.ingest.watch import scan
 from pc_pipeline.stages.arrivals import start_allowed
-from pc_pipeline_tests.stages.inbox import DAY, NOW, Inbox
+from pc_pipeline_tests.stages.inbox import DAY, NOW, SITE
 
 NINE = "door_20260301_090000.mp4"
-SITE = SiteConfig.model_validate({"timezone": "Europe/London", "cameras": {"door": {}}})
-
-
-@pytest.fixture
-def inbox(world) -> Inbox:
-    world.machine.watch_dir.mkdir(parents=True)
-    return Inbox(world, SITE)
 
 
 def later(seconds: float) -> dt.datetime:

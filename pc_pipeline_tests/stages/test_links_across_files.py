@@ -73,11 +73,11 @@ def test_a_file_that_arrives_late_makes_its_neighbours_outstanding_and_no_others
     assert after[late, PEOPLE_MOVEMENTS][1] == "done"
 
 
-def test_three_files_in_several_orders(worlds):
+def test_three_files_in_two_orders(worlds):
     walk = across(75)
     files = [(local(f"2026-03-03 10:00:{n * 2.5:04.1f}"), walk[25 * n : 25 * n + 25]) for n in range(3)]
     digests = []
-    for order in (files, files[::-1], [files[0], files[2], files[1]]):
+    for order in (files, [files[2], files[0], files[1]]):
         world = worlds()
         for start_at, path in order:
             world.film(start_at, path)
@@ -110,11 +110,11 @@ def test_somebody_who_stands_there_for_days_is_settled(world):
     stood = np.column_stack([np.full(10, 200.0), np.full(10, 400.0)])
     # Only the first and last moments of each day-long file are sampled.
     seconds = np.concatenate([np.arange(5) / 10, 86_399.5 + np.arange(5) / 10])
-    for day in range(7):
+    for day in range(6):
         world.film(dt.datetime(2026, 3, 1 + day, tzinfo=dt.UTC), stood, seconds=seconds)
     world.settle()
-    assert world.count("track_links") == 7 - 1
-    assert world.rows("SELECT count(*), min(unique_total), max(unique_total) FROM daily_statistics") == [(7, 1, 1)]
+    assert world.count("track_links") == 6 - 1
+    assert world.rows("SELECT count(*), min(unique_total), max(unique_total) FROM daily_statistics") == [(6, 1, 1)]
 
 
 def run_day(world, date):

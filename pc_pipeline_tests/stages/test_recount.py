@@ -21,7 +21,7 @@ TUESDAY, WEDNESDAY = local("2026-03-03 09:00:00"), local("2026-03-04 09:00:00")
 
 @pytest.fixture
 def counted(world, monkeypatch):
-    """Two days, counted: one walks in on each; on Tuesday another walks to three fifths of the picture. No file exists."""
+    """Two days, counted: one walks in on each; on Tuesday another walks on to 400 pixels only. No file exists."""
 
     def refuse(*arguments):
         raise AssertionError("a video was opened")

@@ -13,14 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pc_pipeline.ingest.site import SiteConfig
 from pc_pipeline.stages.arrivals import give
 from pc_pipeline.stages.registration import register
 from pc_pipeline.stages.runner import run_stage
 from pc_pipeline.store.postgres import in_transaction
 from pc_pipeline.store.registry import days_without_daily
 from pc_pipeline_tests import clips
-from pc_pipeline_tests.stages.inbox import DAY, Inbox
+from pc_pipeline_tests.stages.inbox import DAY, SITE
 from pc_pipeline_tests.stages.world import local
 
 NEXT = DAY + dt.timedelta(days=1)
@@ -36,13 +35,6 @@ def content(tmp_path_factory) -> dict[str, bytes]:
         pictures = [clips.picture(160, 120, [(10 + place * 20, 20, 40 + place * 20, 100)])] * (10 + place)
         made[name] = clips.write(folder / f"{name}.mp4", pictures).read_bytes()
     return made
-
-
-@pytest.fixture
-def inbox(world) -> Inbox:
-    site = SiteConfig.model_validate({"timezone": "Europe/London", "cameras": {"door": {}}})
-    world.machine.watch_dir.mkdir(parents=True)
-    return Inbox(world, site)
 
 
 def test_a_file_becomes_a_video_and_a_second_look_changes_nothing(inbox, content):
@@ -217,9 +209,9 @@ def test_a_file_given_a_wrong_start_or_camera_and_then_the_right_one_counts_once
     path = tmp_path / "export.mp4"
     path.write_bytes(content["a"])
     inbox.world.execute("INSERT INTO cameras (camera) VALUES ('gate')")
-    give(inbox.machine, inbox.site, path, "door", local("2026-03-01 09:00:00"), given=True)
+    give(inbox.machine, SITE, path, "door", local("2026-03-01 09:00:00"), given=True)
     inbox.register(DAY)
-    give(inbox.machine, inbox.site, path, camera, local(f"{day} 09:00:00"), given=True)
+    give(inbox.machine, SITE, path, camera, local(f"{day} 09:00:00"), given=True)
     register(inbox.machine, [], camera, day)
     assert inbox.world.rows("SELECT camera, date FROM videos") == [(camera, day)]
 
@@ -227,10 +219,10 @@ def test_a_file_given_a_wrong_start_or_camera_and_then_the_right_one_counts_once
 def test_an_export_written_over_with_another_recording_keeps_what_was_counted(inbox, content, tmp_path):
     path = tmp_path / "export.mp4"
     path.write_bytes(content["a"])
-    give(inbox.machine, inbox.site, path, "door", local("2026-03-01 09:00:00"), given=True)
+    give(inbox.machine, SITE, path, "door", local("2026-03-01 09:00:00"), given=True)
     inbox.register(DAY)
     path.write_bytes(content["b"])
-    give(inbox.machine, inbox.site, path, "door", local("2026-03-02 09:00:00"), given=True)
+    give(inbox.machine, SITE, path, "door", local("2026-03-02 09:00:00"), given=True)
     inbox.register(NEXT)
     inbox.register(DAY)
     assert inbox.videos() == [
@@ -241,7 +233,7 @@ def test_an_export_written_over_with_another_recording_keeps_what_was_counted(in
 
 def test_what_was_given_by_hand_stays_where_it_was_put_whatever_the_name_says(inbox, content):
     path = inbox.put(NINE, content["a"])
-    give(inbox.machine, inbox.site, path, "door", local("2026-03-02 15:00:00"), given=True)
+    give(inbox.machine, SITE, path, "door", local("2026-03-02 15:00:00"), given=True)
     inbox.register(NEXT)
     assert inbox.register(DAY).registered == []
     assert inbox.look().days == {}

@@ -23,7 +23,7 @@ from pc_pipeline.stages.runner import StageReport, day_span, model_hashes, outst
 from pc_pipeline.store import parquet, registry, rollups
 from pc_pipeline.store.digest import TableDigest, digest
 from pc_pipeline.store.postgres import connect, in_transaction
-from pc_pipeline.vision.arrays import Detections
+from pc_pipeline.vision.arrays import Detections, VideoFacts
 from pc_pipeline.vision.decode import probe
 from pc_pipeline.vision.detect import DecodeReport
 from pc_pipeline_tests.clips import detections_of
@@ -66,7 +66,8 @@ class World:
         if seconds is not None:
             detections = replace(detections, pts_us=np.round(seconds * 1e6).astype(np.int64))
         content = hashlib.sha256(pickle.dumps(detections)).hexdigest()
-        identity = self._register(start, Path(f"/nowhere/{start:%Y%m%d_%H%M%S}.mp4"), content, (1, 1), (WIDTH, HEIGHT))
+        facts = VideoFacts(WIDTH, HEIGHT, float(FPS), 0, 0.0, "h264", "mov", 0)
+        identity = self._register(start, Path(f"/nowhere/{start:%Y%m%d_%H%M%S}.mp4"), content, (1, 1), facts)
         self.detected(identity, detections)
         return identity
 
@@ -84,16 +85,14 @@ class World:
         """A video whose file is there."""
         facts, about = probe(path), path.stat()
         content = hashlib.sha256(path.read_bytes()).hexdigest()
-        return self._register(start, path, content, (about.st_size, about.st_mtime_ns), (facts.width, facts.height))
+        return self._register(start, path, content, (about.st_size, about.st_mtime_ns), facts)
 
-    def _register(
-        self, start: dt.datetime, path: Path, content: str, stat: tuple[int, int], size: tuple[int, int]
-    ) -> int:
+    def _register(self, start: dt.datetime, path: Path, content: str, stat: tuple[int, int], facts: VideoFacts) -> int:
         date = start.astimezone(LONDON).date()
         identity = video_id("door", start)
-        row = registry.VideoRow(
-            identity, "door", start, date, str(path), content, *stat, *size, float(FPS), "h264", "mov", 0
-        )
+        size = (facts.width, facts.height, facts.nominal_fps)
+        told = (facts.codec, facts.container, facts.rotation)
+        row = registry.VideoRow(identity, "door", start, date, str(path), content, *stat, *size, *told)
         in_transaction(self.machine.dsn, lambda connection: registry.save_video(connection, row))
         return identity
 

@@ -1,4 +1,4 @@
-"""The backend that needs torch: weights of Ultralytics' own architecture, untrained, since trained ones are not here."""
+"""The backend that needs torch: weights of Ultralytics' own architecture, untrained: trained ones are not here."""
 
 import os
 from contextlib import closing

@@ -1,0 +1,1 @@
+from pc_pipeline_tests.stages.conftest import worlds  # noqa: F401 (a fixture)
