@@ -2,8 +2,6 @@
 
 import dagster as dg
 
-from pc_pipeline.defs.partitions import camera_days, dates
-
 camera_day = dg.define_asset_job(
     "camera_day",
     selection=dg.AssetSelection.assets(
@@ -18,19 +16,16 @@ camera_day = dg.define_asset_job(
         "zone_visits",
         "session_statistics",
     ),
-    partitions_def=camera_days,
     description="From video files to counts, for one camera-day: only what is outstanding. The rollups follow.",
 )
 roll_hours = dg.define_asset_job(
     "roll_hours",
     selection=dg.AssetSelection.assets("hourly_statistics"),
-    partitions_def=camera_days,
     description="Hourly statistics of one camera-day, from its tracks and movements.",
 )
 roll_days = dg.define_asset_job(
     "roll_days",
     selection=dg.AssetSelection.assets("daily_statistics"),
-    partitions_def=dates,
     description="Daily statistics of one day, all cameras.",
 )
 refresh_dashboard_cache = dg.define_asset_job(

@@ -59,6 +59,7 @@ class Pipeline(dg.ConfigurableResource):
 
         settings = Settings()
         log = context.log.info if context else _unheard
+        run = getattr(context, "run", None)
         return Machine(
             dsn=self.dsn(),
             zone=site().zone_info,
@@ -66,7 +67,7 @@ class Pipeline(dg.ConfigurableResource):
             raw_dir=settings.raw_detections_dir,
             watch_dir=settings.watch_dir,
             load=LoadSettings(batch_rows=self.db_batch_size, flush_interval_ms=self.db_flush_interval_ms),
-            run_id=getattr(context, "run_id", ""),
+            run_id=run.run_id if run else "",
             log=log,
             progress=_Progress(log, self._show),
         )

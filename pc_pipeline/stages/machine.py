@@ -30,7 +30,7 @@ class Machine:
         progress: takes a video's path and how far its detection is.
     """
 
-    dsn: str
+    dsn: str = field(repr=False)
     zone: ZoneInfo
     models_dir: Path
     raw_dir: Path

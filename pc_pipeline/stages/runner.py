@@ -1,5 +1,6 @@
 """Run one stage over a camera-day: only what is outstanding, one video at a time, each in its own transaction."""
 
+import contextlib
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -8,7 +9,7 @@ from typing import Any
 
 from psycopg2.extensions import connection as Connection
 
-from pc_pipeline.errors import SourceChanged, UnreadableVideo
+from pc_pipeline.errors import SourceChanged, UnreadableVideo, UserError
 from pc_pipeline.ingest.site import EffectiveCamera
 from pc_pipeline.stages import detecting, genders, linking, movements, statistics, tracking
 from pc_pipeline.stages import fingerprints as fp
@@ -18,7 +19,7 @@ from pc_pipeline.store import ledger, registry, sessions
 from pc_pipeline.store.load import LoadReport
 from pc_pipeline.store.parquet import ParquetCorrupt, ParquetMissing
 from pc_pipeline.store.postgres import in_transaction, lock_video
-from pc_pipeline.store.rollups import day_of
+from pc_pipeline.store.rollups import day_of, unrolled_days
 from pc_pipeline.vision import models
 
 # Files of the neighbouring days may share a chain with this day's: two days reach past any 24-hour file.
@@ -128,6 +129,11 @@ def _run_video(
             machine, video, "Its raw detections are missing or damaged on disk: the next run makes them again.", report
         )
         return
+    except BaseException:
+        # A full disk, a lost database, a run cancelled in the UI: nobody looks at this video now.
+        with contextlib.suppress(UserError):
+            in_transaction(machine.dsn, lambda connection: sessions.cancel(connection, video.video_id))
+        raise
     report.retries += retries
     if written is None:
         report.skipped += 1
@@ -206,7 +212,7 @@ def _quarantining(
 def outstanding_days(machine: Machine, camera: str, *, rollups: bool = True) -> dict[dt.date, str]:
     """The local dates of a camera that have work to do, over all its history, each with a hash of that work.
 
-    With `rollups`, also those whose sessions are counted and in no hour.
+    With `rollups`, also those whose hours are not made from the sessions as they are counted.
 
     Raises:
         ModelMissing: a model its configuration names is not on this machine.
@@ -214,7 +220,7 @@ def outstanding_days(machine: Machine, camera: str, *, rollups: bool = True) -> 
 
     def read(connection: Connection) -> tuple[ledger.CameraSpan, set[dt.date]]:
         span = ledger.load_span(connection, camera, dt.date.min, dt.date.max)
-        return span, sessions.days_without_rollups(connection, camera)
+        return span, unrolled_days(connection, camera, machine.zone)
 
     (history, unrolled), _ = in_transaction(machine.dsn, read)
     work: dict[dt.date, list[Any]] = {date: ["rollups"] for date in unrolled if rollups}

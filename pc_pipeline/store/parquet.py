@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -49,24 +50,32 @@ def write_raw(directory: Path, fingerprint: str, detections: Detections, decoded
             "class_id": pa.ListArray.from_arrays(pa.array(offsets), pa.array(detections.class_id, pa.int16())),
         }
     ).replace_schema_metadata({_DECODED: json.dumps(dataclasses.asdict(decoded))})
-    directory.mkdir(parents=True, exist_ok=True)
     path = raw_path(directory, fingerprint)
-    handle, name = tempfile.mkstemp(prefix=f".{fingerprint}.", suffix=".tmp", dir=directory)
+    with _told_when_full(path):
+        directory.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{fingerprint}.", suffix=".tmp", dir=directory)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                pq.write_table(table, file, compression="zstd", write_page_checksum=True)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).rename(path)
+            _fsync(directory)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                Path(name).unlink()
+    return path
+
+
+@contextlib.contextmanager
+def _told_when_full(path: Path) -> Iterator[None]:
+    """A full disk as one sentence."""
     try:
-        with os.fdopen(handle, "wb") as file:
-            pq.write_table(table, file, compression="zstd", write_page_checksum=True)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).rename(path)
-        _fsync(directory)
+        yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(f"no space left for {path}: free some there, then run this again") from error
         raise
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            Path(name).unlink()
-    return path
 
 
 def exists(directory: Path, fingerprint: str) -> bool:

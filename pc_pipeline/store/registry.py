@@ -212,7 +212,11 @@ def remove_video(connection: Connection, video_id: int) -> None:
             ), hours AS (
                 DELETE FROM hourly_statistics h USING span
                  WHERE h.camera = span.camera AND h.hour_start <= span.ended_at
-                   AND h.hour_start > span.started_at - interval '1 hour' RETURNING h.camera, h.date
+                   AND h.hour_start > span.started_at - interval '1 hour'
+            ), marks AS (
+                DELETE FROM stage_ledger l USING span, videos v
+                 WHERE v.camera = span.camera AND v.date BETWEEN span.date - 1 AND span.date + 1
+                   AND l.video_id = v.video_id AND starts_with(l.stage, 'hourly_statistics')
             )
             DELETE FROM daily_statistics d USING span
              WHERE d.camera = span.camera AND d.date BETWEEN span.date AND span.date + 1

@@ -10,6 +10,10 @@ from psycopg2.extensions import cursor as Cursor
 
 from pc_pipeline.settings import SQL_DIR
 
+# A video's marks in the stage ledger: its session statistics are in the hours of the day it starts in, and of the next.
+_ITS_DAY = "hourly_statistics"
+_NEXT_DAY = "hourly_statistics of the next day"
+
 
 @dataclass(frozen=True)
 class Rolled:
@@ -55,8 +59,60 @@ def _statement(name: str) -> str:
 def roll_hours(connection: Connection, camera: str, date: dt.date, zone: ZoneInfo) -> Rolled:
     """Replace `hourly_statistics` of one camera-day."""
     with _alone(connection, f"hourly {camera} {date}") as cursor:
+        _mark_rolled(cursor, camera, date)
         cursor.execute("DELETE FROM hourly_statistics WHERE camera = %s AND date = %s", (camera, date))
     return _roll(connection, "hourly", [camera], date, hours_of(date, zone))
+
+
+def _mark_rolled(cursor: Cursor, camera: str, date: dt.date) -> None:
+    """Note in the ledger from which session statistics these hours are made: of this day's videos and the day before's.
+
+    Before they are made: statistics that change meanwhile then differ from the mark, and the hours are made again.
+    """
+    for marked, stage in ((date, _ITS_DAY), (date - dt.timedelta(days=1), _NEXT_DAY)):
+        values = {"camera": camera, "date": marked, "stage": stage}
+        cursor.execute(
+            "DELETE FROM stage_ledger l USING videos v WHERE v.video_id = l.video_id AND v.camera = %(camera)s"
+            " AND v.date = %(date)s AND l.stage = %(stage)s",
+            values,
+        )
+        cursor.execute(
+            "INSERT INTO stage_ledger (video_id, stage, fingerprint, status, code_version)"
+            " SELECT video_id, %(stage)s, l.fingerprint, 'done', '1' FROM videos v JOIN stage_ledger l USING (video_id)"
+            " WHERE v.camera = %(camera)s AND v.date = %(date)s AND l.stage = 'session_statistics'",
+            values,
+        )
+
+
+def unrolled_days(connection: Connection, camera: str, zone: ZoneInfo) -> set[dt.date]:
+    """Local dates whose hours are not made from the session statistics there are, for ten minutes or more.
+
+    Before that, the automation that rolls up what was counted may just not have got round to it.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT v.date, v.date + 1, s.ended_at, stats.fingerprint, today.fingerprint, tomorrow.fingerprint
+              FROM videos v
+              LEFT JOIN sessions s USING (video_id)
+              LEFT JOIN stage_ledger stats ON stats.video_id = v.video_id AND stats.stage = 'session_statistics'
+              LEFT JOIN stage_ledger today ON today.video_id = v.video_id AND today.stage = %s
+              LEFT JOIN stage_ledger tomorrow ON tomorrow.video_id = v.video_id AND tomorrow.stage = %s
+             WHERE v.camera = %s
+               AND (today.fingerprint IS DISTINCT FROM stats.fingerprint
+                    OR tomorrow.fingerprint IS DISTINCT FROM stats.fingerprint)
+               AND greatest(stats.finished_at, today.finished_at) < now() - interval '10 minutes'
+            """,
+            (_ITS_DAY, _NEXT_DAY, camera),
+        )
+        rows = cursor.fetchall()
+    unrolled = {date for date, _, _, stats, its_day, _ in rows if its_day != stats}
+    # Only what runs past midnight has hours in the next day.
+    return unrolled | {
+        following
+        for _, following, ended_at, stats, _, next_day in rows
+        if next_day != stats and ended_at and ended_at > day_of(following, zone)[0]
+    }
 
 
 def roll_day(connection: Connection, date: dt.date, zone: ZoneInfo) -> Rolled:

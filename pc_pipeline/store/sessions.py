@@ -102,26 +102,6 @@ def clear_results(connection: Connection, session_id: int) -> list[int]:
     return linked
 
 
-def days_without_rollups(connection: Connection, camera: str) -> set[dt.date]:
-    """Local dates with a session completed 10 minutes ago or more whose first hour has no hourly row.
-
-    Before that, the automation that rolls up what was counted may just not have got round to it.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT DISTINCT v.date FROM sessions s JOIN videos v USING (video_id)
-              JOIN stage_ledger l ON l.video_id = v.video_id AND l.stage = 'session_statistics'
-             WHERE s.camera = %s AND s.status = 'completed' AND l.finished_at < now() - interval '10 minutes'
-               AND NOT EXISTS (
-                   SELECT FROM hourly_statistics h WHERE h.camera = s.camera
-                      AND h.hour_start <= s.started_at AND h.hour_start > s.started_at - interval '1 hour')
-            """,
-            (camera,),
-        )
-        return {date for (date,) in cursor.fetchall()}
-
-
 def orphan_detections(connection: Connection, start: dt.datetime, end: dt.datetime) -> int:
     """Detections in [start, end) whose video is not registered."""
     with connection.cursor() as cursor:

@@ -3,6 +3,7 @@
 import datetime as dt
 import os
 import signal
+import subprocess
 import tempfile
 import time
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ import pytest
 
 from pc_pipeline.embedded.process import Background, wait_until
 from pc_pipeline.embedded.services import services
-from pc_pipeline.errors import UnreadableVideo
+from pc_pipeline.errors import UnreadableVideo, UserError
 from pc_pipeline.settings import Settings
 from pc_pipeline.stages import detecting
 from pc_pipeline.stages.fingerprints import RAW_DETECTIONS, STAGES, TRACKS
@@ -285,7 +286,32 @@ def test_postgres_and_redis_killed_in_the_middle(own_services, worlds, tmp_path,
         return in_transaction(world.machine.dsn, lambda c: dashboard.warm_summary(c, cache, LONDON, DAY))[0]
 
     assert warm(Cache(endpoints.redis_url)).missed == 0
-    os.kill(pid("redis"), signal.SIGKILL)
-    assert warm(Cache(endpoints.redis_url)).missed > 0
+    keeper = Background(home, "keeper").pid()
+    os.kill(keeper, signal.SIGSTOP)  # or it has started Redis again before we look
+    try:
+        os.kill(pid("redis"), signal.SIGKILL)
+        assert warm(Cache(endpoints.redis_url)).missed > 0
+    finally:
+        os.kill(keeper, signal.SIGCONT)
     assert "Redis does not answer" in caplog.text
     assert wait_until(lambda: Cache(endpoints.redis_url).available, 20)
+
+
+@needs_photographs
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_full_disk_is_one_sentence_leaves_no_session_active_and_is_finished_later(world, clip):
+    raw_dir = world.machine.raw_dir
+    identity = world.add_file(local("2026-03-03 10:00"), clip)
+    raw_dir.mkdir(parents=True, exist_ok=True)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "nr_inodes=1", "tmpfs", raw_dir]).returncode:
+        pytest.skip("this machine lets nobody mount a disk")
+    try:
+        with pytest.raises(UserError, match="no space left"):
+            world.run(DAY)
+    finally:
+        subprocess.run(["umount", raw_dir], check=True)
+    assert world.rows("SELECT status FROM sessions WHERE session_id = %s", identity) == [("cancelled",)]
+
+    world.settle()
+
+    assert world.rows("SELECT status FROM sessions WHERE session_id = %s", identity) == [("completed",)]

@@ -132,8 +132,11 @@ class World:
         in_transaction(self.machine.dsn, lambda connection: connection.cursor().execute(statement))
 
     def ledger(self) -> dict[tuple[int, str], tuple[Any, ...]]:
-        """(fingerprint, status, when) of each (video, stage)."""
-        found = self.rows("SELECT video_id, stage, fingerprint, status, finished_at FROM stage_ledger")
+        """(fingerprint, status, when) of each (video, stage); without the marks that its hours were rolled."""
+        found = self.rows(
+            "SELECT video_id, stage, fingerprint, status, finished_at FROM stage_ledger"
+            " WHERE NOT starts_with(stage, 'hourly_statistics')"
+        )
         return {(video, stage): rest for video, stage, *rest in found}
 
     def count(self, table: str) -> int:

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pc_pipeline.store.rollups import day_of, hours_of, roll_day, roll_hours
+from pc_pipeline.store import ledger
+from pc_pipeline.store.registry import remove_video
+from pc_pipeline.store.rollups import day_of, hours_of, roll_day, roll_hours, unrolled_days
 from pc_pipeline_tests.store.recorded import add_recording, link
 
 LONDON, KOLKATA = ZoneInfo("Europe/London"), ZoneInfo("Asia/Kolkata")
@@ -210,3 +212,66 @@ def test_rolling_again_gives_the_same_rows_and_other_cameras_stay(connection, ro
     first = rolled()
     assert rolled() == first
     assert len(first[0]) == 4 and len(first[1]) == 2
+
+
+def count_session(connection, video_id: int, fingerprint: str, minutes_ago: int = 20) -> None:
+    """Session statistics that stand in the ledger with this fingerprint since so many minutes."""
+    ledger.record(
+        connection, video_id, "session_statistics", ledger.Entry(fingerprint, "done"), code_version="1", run_id=""
+    )
+    age(connection, minutes_ago)
+
+
+def age(connection, minutes: int) -> None:
+    connection.cursor().execute("UPDATE stage_ledger SET finished_at = now() - make_interval(mins => %s)", (minutes,))
+
+
+def test_a_day_is_unrolled_until_its_hours_are_made_from_the_statistics_there_are(connection):
+    add_recording(connection, 1, at("10:00"), at("10:30"), LONDON)
+    count_session(connection, 1, "first")
+    assert unrolled_days(connection, "door", LONDON) == {DAY}
+
+    roll_hours(connection, "door", DAY, LONDON)
+    age(connection, 20)
+    assert unrolled_days(connection, "door", LONDON) == set()
+
+    count_session(connection, 1, "counted again")
+    assert unrolled_days(connection, "door", LONDON) == {DAY}
+
+
+def test_the_automation_has_ten_minutes_before_a_day_is_called_unrolled(connection):
+    add_recording(connection, 1, at("10:00"), at("10:30"), LONDON)
+    count_session(connection, 1, "first", minutes_ago=9)
+    assert unrolled_days(connection, "door", LONDON) == set()
+
+
+def test_a_video_over_midnight_is_unrolled_in_both_days(connection):
+    following = DAY + dt.timedelta(days=1)
+    add_recording(connection, 1, at("23:50"), at("23:50") + dt.timedelta(minutes=30), LONDON)
+    count_session(connection, 1, "first")
+    roll_hours(connection, "door", DAY, LONDON)
+    age(connection, 20)
+    assert unrolled_days(connection, "door", LONDON) == {following}
+    roll_hours(connection, "door", following, LONDON)
+    age(connection, 20)
+    assert unrolled_days(connection, "door", LONDON) == set()
+
+
+def test_a_session_that_no_longer_counts_leaves_its_day_unrolled(connection):
+    add_recording(connection, 1, at("10:00"), at("10:30"), LONDON)
+    count_session(connection, 1, "first")
+    roll_hours(connection, "door", DAY, LONDON)
+    ledger.forget(connection, [(1, "session_statistics")])
+    age(connection, 20)
+    assert unrolled_days(connection, "door", LONDON) == {DAY}
+
+
+def test_a_removed_video_leaves_the_days_of_its_hours_unrolled(connection):
+    add_recording(connection, 1, at("10:00"), at("10:30"), LONDON)
+    add_recording(connection, 2, at("10:30"), at("10:50"), LONDON)
+    for video_id in (1, 2):
+        count_session(connection, video_id, "first")
+    roll_hours(connection, "door", DAY, LONDON)
+    remove_video(connection, 1)
+    age(connection, 20)
+    assert unrolled_days(connection, "door", LONDON) == {DAY}

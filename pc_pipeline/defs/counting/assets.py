@@ -5,6 +5,13 @@ import dagster as dg
 from pc_pipeline.defs import stage
 from pc_pipeline.defs.partitions import camera_days, this_day_and_the_day_before
 from pc_pipeline.defs.resources import Pipeline
+from pc_pipeline.stages.fingerprints import (
+    CODE_VERSIONS,
+    PEOPLE_MOVEMENTS,
+    SESSION_STATISTICS,
+    TRACK_LINKS,
+    ZONE_VISITS,
+)
 
 
 @dg.asset(
@@ -13,11 +20,11 @@ from pc_pipeline.defs.resources import Pipeline
     group_name="counting",
     kinds={"python", "postgres"},
     owners=stage.OWNERS,
-    code_version="1",
+    code_version=CODE_VERSIONS[TRACK_LINKS],
 )
 def track_links(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
     """Who goes on from one file into the next, so that nobody is counted twice where a file ends."""
-    return stage.materialized(context, pipeline, "track_links")
+    return stage.materialized(context, pipeline, TRACK_LINKS)
 
 
 @dg.asset(
@@ -26,11 +33,11 @@ def track_links(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.Mat
     group_name="counting",
     kinds={"python", "postgres"},
     owners=stage.OWNERS,
-    code_version="1",
+    code_version=CODE_VERSIONS[PEOPLE_MOVEMENTS],
 )
 def people_movements(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
     """Line crossings, in or out: one net crossing a visit and line. Made again when a line moves, from tracks alone."""
-    return stage.materialized(context, pipeline, "people_movements")
+    return stage.materialized(context, pipeline, PEOPLE_MOVEMENTS)
 
 
 @dg.asset(
@@ -39,11 +46,11 @@ def people_movements(context: dg.AssetExecutionContext, pipeline: Pipeline) -> d
     group_name="counting",
     kinds={"python", "postgres"},
     owners=stage.OWNERS,
-    code_version="1",
+    code_version=CODE_VERSIONS[ZONE_VISITS],
 )
 def zone_visits(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
     """Stays in a zone: entered, exited, dwell. Made again when a zone changes, from tracks alone."""
-    return stage.materialized(context, pipeline, "zone_visits")
+    return stage.materialized(context, pipeline, ZONE_VISITS)
 
 
 @dg.asset(
@@ -52,8 +59,8 @@ def zone_visits(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.Mat
     group_name="counting",
     kinds={"sql", "postgres"},
     owners=stage.OWNERS,
-    code_version="1",
+    code_version=CODE_VERSIONS[SESSION_STATISTICS],
 )
 def session_statistics(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
     """One row a session: in, out, unique people, by gender, peak and mean occupancy, coverage."""
-    return stage.materialized(context, pipeline, "session_statistics")
+    return stage.materialized(context, pipeline, SESSION_STATISTICS)

@@ -5,6 +5,7 @@ import dagster as dg
 from pc_pipeline.defs import stage
 from pc_pipeline.defs.partitions import camera_days
 from pc_pipeline.defs.resources import Pipeline
+from pc_pipeline.stages.fingerprints import CODE_VERSIONS, RAW_DETECTIONS
 
 
 @dg.asset(
@@ -13,8 +14,8 @@ from pc_pipeline.defs.resources import Pipeline
     group_name="vision",
     kinds={"openvino", "parquet"},
     owners=stage.OWNERS,
-    code_version="1",
+    code_version=CODE_VERSIONS[RAW_DETECTIONS],
 )
 def raw_detections(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
     """Every sampled frame's boxes, one Parquet file a video. Made again when a video or the detector changes."""
-    return stage.materialized(context, pipeline, "raw_detections")
+    return stage.materialized(context, pipeline, RAW_DETECTIONS)

@@ -5,6 +5,7 @@ import dagster as dg
 from pc_pipeline.defs import stage
 from pc_pipeline.defs.partitions import camera_days
 from pc_pipeline.defs.resources import Pipeline
+from pc_pipeline.stages.fingerprints import CODE_VERSIONS, RUN_GENDER_SUMMARY, TRACK_GENDERS
 
 
 @dg.asset(
@@ -13,11 +14,11 @@ from pc_pipeline.defs.resources import Pipeline
     group_name="vision",
     kinds={"openvino", "postgres"},
     owners=stage.OWNERS,
-    code_version="1",
+    code_version=CODE_VERSIONS[TRACK_GENDERS],
 )
 def track_genders(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
     """One row a track: male, female, or unknown where it cannot be told. Decodes only the best crops."""
-    return stage.materialized(context, pipeline, "track_genders")
+    return stage.materialized(context, pipeline, TRACK_GENDERS)
 
 
 @dg.asset(
@@ -26,8 +27,8 @@ def track_genders(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.M
     group_name="counting",
     kinds={"sql", "postgres"},
     owners=stage.OWNERS,
-    code_version="1",
+    code_version=CODE_VERSIONS[RUN_GENDER_SUMMARY],
 )
 def run_gender_summary(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
     """A session's people by apparent gender: unique_total, unique_male, unique_female, unique_unknown."""
-    return stage.materialized(context, pipeline, "run_gender_summary")
+    return stage.materialized(context, pipeline, RUN_GENDER_SUMMARY)

@@ -7,6 +7,7 @@ import dagster as dg
 from pc_pipeline.defs import stage
 from pc_pipeline.defs.partitions import camera_days
 from pc_pipeline.defs.resources import Pipeline
+from pc_pipeline.stages.fingerprints import CODE_VERSIONS, TRACKS
 
 
 @dg.multi_asset(
@@ -20,7 +21,7 @@ from pc_pipeline.defs.resources import Pipeline
             kinds={"postgres"},
             owners=stage.OWNERS,
             group_name="vision",
-            code_version="1",
+            code_version=CODE_VERSIONS[TRACKS],
         ),
         dg.AssetSpec(
             "tracks",
@@ -29,13 +30,13 @@ from pc_pipeline.defs.resources import Pipeline
             kinds={"python", "postgres"},
             owners=stage.OWNERS,
             group_name="vision",
-            code_version="1",
+            code_version=CODE_VERSIONS[TRACKS],
         ),
     ],
 )
 def tracking(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Iterator[dg.MaterializeResult]:
     """Track the stored boxes of a camera-day and load detections and tracks."""
-    report, shown = stage.run(context, pipeline, "tracks")
+    report, shown = stage.run(context, pipeline, TRACKS)
     for name in ("detections", "tracks"):
         rows = int(report.details.get(name, 0))
         yield dg.MaterializeResult(
