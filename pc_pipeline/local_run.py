@@ -24,6 +24,7 @@ _PROCESS_TAG = "pc/process"
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 # Each round can make the neighbours of what it ran outstanding; chains end after a file or two.
 _MAX_ROUNDS = 8
+_NEIGHBOURS = dt.timedelta(days=2)
 
 
 @dataclass
@@ -103,8 +104,13 @@ def run_camera_days(
                 outcome.failures.append(f"{camera} {date}: {failure}")
         if outcome.failures:
             break
-        waiting = _outstanding(pipeline, {camera for camera, _ in outcome.days})
+        to_decide, outstanding = _left(pipeline, {camera for camera, _ in outcome.days})
+        waiting = sorted(
+            to_decide | {day for day in outstanding if _beside(day, outcome.days)}, key=lambda day: (day[1], day[0])
+        )
         if not waiting:
+            if outstanding:
+                say(f"{len(outstanding)} other camera-days are outstanding: `pc up` works them off")
             break
     touched = {(camera, date + dt.timedelta(days=n)) for camera, date in outcome.days for n in (0, 1)}
     touched |= _days_without_daily(pipeline, {camera for camera, _ in outcome.days})
@@ -120,18 +126,25 @@ def run_camera_days(
     return outcome
 
 
-def _outstanding(pipeline: Any, cameras: set[str]) -> list[CameraDay]:
-    """The camera-days with work to do, from what is registered, and with files whose standing is to be decided."""
+def _beside(day: CameraDay, run: list[CameraDay]) -> bool:
+    """Whether a day is one of those run, or so near that a chain of tracks ties them."""
+    return any(day[0] == camera and abs(day[1] - date) <= _NEIGHBOURS for camera, date in run)
+
+
+def _left(pipeline: Any, cameras: set[str]) -> tuple[set[CameraDay], set[CameraDay]]:
+    """The camera-days with files whose standing is to be decided, and those outstanding from what is registered."""
     from pc_pipeline.stages.runner import outstanding_days
     from pc_pipeline.store.postgres import in_transaction
     from pc_pipeline.store.registry import days_to_decide
 
     machine = pipeline.machine()
-    days = set()
+    to_decide: set[CameraDay] = set()
+    outstanding: set[CameraDay] = set()
     for camera in cameras:
-        to_decide, _ = in_transaction(machine.dsn, partial(days_to_decide, camera=camera))
-        days |= {(camera, date) for date in to_decide | outstanding_days(machine, camera, rollups=False).keys()}
-    return sorted(days, key=lambda day: (day[1], day[0]))
+        dates, _ = in_transaction(machine.dsn, partial(days_to_decide, camera=camera))
+        to_decide |= {(camera, date) for date in dates}
+        outstanding |= {(camera, date) for date in outstanding_days(machine, camera, rollups=False)}
+    return to_decide, outstanding
 
 
 def _days_without_daily(pipeline: Any, cameras: set[str]) -> set[CameraDay]:

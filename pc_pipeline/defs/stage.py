@@ -50,7 +50,7 @@ def metadata(report: "StageReport", seconds: float) -> dict[str, Any]:
     if "frames" in report.details and seconds:
         shown["frames/s"] = round(report.details["frames"] / seconds, 1)
     if report.loads:
-        shown |= load_metadata(report.loads, report.retries)
+        shown |= load_metadata(report.loads)
     for title, pairs in (
         ("quarantined", report.quarantined),
         ("waiting", report.waiting),
@@ -61,13 +61,13 @@ def metadata(report: "StageReport", seconds: float) -> dict[str, Any]:
     return shown
 
 
-def load_metadata(loads: "list[LoadReport]", retries: int) -> dict[str, Any]:
+def load_metadata(loads: "list[LoadReport]") -> dict[str, Any]:
     """Rows, batches, failures, retries and latency of the bulk loads, together."""
     return {
         "load rows": sum(load.rows for load in loads),
         "load batches": sum(load.batches for load in loads),
         "load failures": sum(load.failures for load in loads),
-        "load retries": sum(load.retries for load in loads) + retries,
+        "load retries": sum(load.retries for load in loads),
         "load latency p50 (ms)": round(statistics.median(load.latency_p50_ms for load in loads), 2),
         "load latency p95 (ms)": round(max(load.latency_p95_ms for load in loads), 2),
         "load rows/s": round(statistics.median(load.rows_per_s for load in loads)),

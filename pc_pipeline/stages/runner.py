@@ -140,7 +140,7 @@ def _run_video(
         return
     report.computed += 1
     report.rows += written.rows
-    report.loads += written.loads
+    report.loads += [load.replayed(retries) for load in written.loads]
     report.warnings += [(video.path, warning) for warning in written.warnings]
     for name, value in written.details.items():
         report.details[name] = report.details.get(name, 0) + value

@@ -67,14 +67,13 @@ def insert_detections(
         return loader.close()
 
 
-def delete_detections(
-    connection: Connection, video_id: int, started_at: datetime, ended_at: datetime | None = None
-) -> int:
-    """Delete one video's detections; returns how many. Its times keep the search to the partitions it can be in."""
+def delete_detections(connection: Connection, video_id: int, started_at: datetime) -> int:
+    """Delete one video's detections; returns how many. Its start keeps the search to the partitions it can be in."""
     with connection.cursor() as cursor:
+        # No video is longer than a day, whatever it was when these were loaded.
         cursor.execute(
-            "DELETE FROM detections WHERE video_id = %s AND ts >= %s AND ts <= coalesce(%s, timestamptz 'infinity')",
-            (video_id, started_at, ended_at),
+            "DELETE FROM detections WHERE video_id = %s AND ts >= %s AND ts < %s",
+            (video_id, started_at, started_at + timedelta(hours=25)),
         )
         return cursor.rowcount
 

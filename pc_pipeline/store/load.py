@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from queue import Empty, Queue
 from types import TracebackType
 from typing import Any, Self
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
-POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+POSTGRES_EPOCH = np.datetime64("2000-01-01", "us")
 
 # https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format": signature, flags, length of the extension.
 _HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
@@ -56,11 +56,6 @@ class LoadReport:
         return replace(self, failures=self.failures + retries, retries=retries)
 
 
-def microseconds(moment: datetime) -> int:
-    """Microseconds from 2000-01-01 UTC to an aware time: Postgres's own count, without a float on the way."""
-    return (moment - POSTGRES_EPOCH) // timedelta(microseconds=1)
-
-
 def timestamps(started_at: datetime, offset_us: NDArray[np.int64]) -> NDArray[np.datetime64]:
     """datetime64[us] (UTC) of offsets (int64 µs) from an aware start: what `encode_rows` writes as timestamptz."""
     start = np.datetime64(started_at.astimezone(UTC).replace(tzinfo=None), "us")
@@ -97,7 +92,7 @@ def encode_rows(columns: Mapping[str, NDArray[Any]]) -> bytes:
 
 def _plain(values: NDArray[Any]) -> NDArray[Any]:
     if values.dtype.kind == "M":
-        return (values.astype("datetime64[us]") - np.datetime64("2000-01-01", "us")).astype(np.int64)
+        return (values.astype("datetime64[us]") - POSTGRES_EPOCH).astype(np.int64)
     return values
 
 
@@ -222,7 +217,7 @@ def fetch_rows(connection: Connection, query: str, parameters: Sequence[Any], dt
     rows = np.empty(len(wire), dtype=dtype)
     for name in dtype.names or ():
         if dtype[name].kind == "M":
-            rows[name] = np.datetime64("2000-01-01", "us") + wire[name].astype("timedelta64[us]")
+            rows[name] = POSTGRES_EPOCH + wire[name].astype("timedelta64[us]")
         else:
             rows[name] = wire[name]
     return rows

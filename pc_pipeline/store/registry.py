@@ -9,6 +9,7 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extras import Json, execute_values
 
 from pc_pipeline.errors import ConfigError
+from pc_pipeline.store.detections import delete_detections
 from pc_pipeline.store.postgres import lock_video
 
 if TYPE_CHECKING:
@@ -223,21 +224,9 @@ def remove_video(connection: Connection, video_id: int) -> None:
             """,
             {"id": video_id},
         )
-        cursor.execute(
-            # A recount may know of an earlier end than these detections have.
-            "DELETE FROM detections d USING videos v WHERE d.video_id = %(id)s AND v.video_id = %(id)s"
-            " AND d.ts >= v.started_at AND d.ts < v.started_at + interval '25 hours'",
-            {"id": video_id},
-        )
-        cursor.execute("DELETE FROM videos WHERE video_id = %s", (video_id,))
-
-
-def site_zone(connection: Connection) -> str | None:
-    """The time zone `pc config apply` wrote last, or None before the first."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT timezone FROM site")
-        row = cursor.fetchone()
-    return row[0] if row else None
+        cursor.execute("DELETE FROM videos WHERE video_id = %s RETURNING started_at", (video_id,))
+        for (started_at,) in cursor.fetchall():
+            delete_detections(connection, video_id, started_at)
 
 
 @dataclass(frozen=True)

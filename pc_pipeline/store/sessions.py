@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from psycopg2.extensions import connection as Connection
 
+from pc_pipeline.store.detections import delete_detections
 from pc_pipeline.vision.models import ModelFile
 
 
@@ -86,11 +87,7 @@ def clear_results(connection: Connection, session_id: int) -> list[int]:
         cursor.execute("SELECT started_at FROM sessions WHERE session_id = %s", (session_id,))
         span = cursor.fetchone()
         if span:
-            # The video may have been longer before: everything of it lies within a day of its start.
-            cursor.execute(
-                "DELETE FROM detections WHERE video_id = %s AND ts >= %s AND ts < %s",
-                (session_id, span[0], span[0] + dt.timedelta(hours=25)),
-            )
+            delete_detections(connection, session_id, span[0])
         cursor.execute(
             "SELECT DISTINCT video_id FROM track_links WHERE previous_video_id = %s AND video_id <> %s",
             (session_id, session_id),

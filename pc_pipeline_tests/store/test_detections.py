@@ -122,7 +122,7 @@ def test_only_the_one_videos_rows_are_deleted(connection):
     boxes = some_detections()
     for video_id in (7, 8):
         insert_detections(connection, video_id, START, boxes, np.zeros(len(boxes.boxes), np.int32))
-    assert delete_detections(connection, 7, START, START + timedelta(minutes=1)) == len(boxes.boxes)
+    assert delete_detections(connection, 7, START) == len(boxes.boxes)
     assert set(query_detections_by_time(connection, *FOREVER)["video_id"].tolist()) == {8}
 
 
