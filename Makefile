@@ -32,7 +32,7 @@ demo:
 test:
 	@sh scripts/setup.sh all
 	@$(MAKE) --no-print-directory check
-	@.venv/bin/python -m pytest
+	@.venv/bin/python -m pytest -n auto --dist loadfile
 
 lint:
 	@sh scripts/setup.sh dev

@@ -95,11 +95,12 @@ def redis_url(endpoints: Endpoints) -> str:
 
 @pytest.fixture(scope="session")
 def samples_dir() -> Path:
-    """Real videos with ground truth; a machine without them skips."""
+    """The folder of real videos with ground truth, `pets2009-s2l1/` among them; a machine without them skips."""
     given = Settings().samples_dir
-    if given is None or not (given / "videos").is_dir():
-        pytest.skip("PC_SAMPLES_DIR names no folder of sample videos (see CONTRIBUTING in the README)")
-    return given
+    for folder in (given, given / "videos") if given else ():
+        if (folder / "pets2009-s2l1").is_dir():
+            return folder
+    pytest.skip("PC_SAMPLES_DIR names no folder of sample videos (README, Contributing)")
 
 
 @pytest.fixture(scope="session")
@@ -107,5 +108,5 @@ def models_dir() -> Path:
     """Real model weights; a machine without them skips."""
     given = os.environ.get("PC_MODELS_DIR")
     if not given or not Path(given).is_dir():
-        pytest.skip("PC_MODELS_DIR names no folder of model weights (see CONTRIBUTING in the README)")
+        pytest.skip("PC_MODELS_DIR names no folder of model weights (README, Contributing)")
     return Path(given)

@@ -114,4 +114,7 @@ for set in $sets; do
     fingerprint "$set" >".venv/.has-$set"
 done
 [ "$wanted" != photos ] || fingerprint core >.venv/.has-photos
+echo "models here (PC_MODELS_DIR):"
+.venv/bin/pc models list | sed 's/^/      /' | cut -c1-150
+[ -z "${PC_SAMPLES_DIR:-}" ] || echo "sample videos (PC_SAMPLES_DIR): $PC_SAMPLES_DIR"
 echo "setup: ready after $(($(date +%s) - began)) s"

@@ -15,7 +15,7 @@ SCALE = 0.625
     [(Line((0.5, 0.0), (0.5, 1.0), "right"), 14, 18), (Line((0.0, 0.5), (1.0, 0.5), "down"), 13, 19)],
 )
 def test_pets_crossings(samples_dir, line, entered, exited):
-    truth = np.loadtxt(samples_dir / "videos" / "pets2009-s2l1" / "gt.txt", delimiter=",")
+    truth = np.loadtxt(samples_dir / "pets2009-s2l1" / "gt.txt", delimiter=",")
     directions = []
     for person in np.unique(truth[:, 1]):
         rows = truth[truth[:, 1] == person]

@@ -45,8 +45,8 @@ def _f1(detections, truth: np.ndarray, least_iou: float = 0.5) -> float:
 
 @pytest.mark.parametrize(("model", "every", "least"), [("yolo11n", 1.0, 0.88), ("hog", 8.0, 0.6)])
 def test_people_are_found_on_real_video(samples_dir, models_dir, model, every, least):
-    path = samples_dir / "videos/pets2009-s2l1/video.avi"
-    truth = np.loadtxt(samples_dir / "videos/pets2009-s2l1/gt.txt", delimiter=",")
+    path = samples_dir / "pets2009-s2l1/video.avi"
+    truth = np.loadtxt(samples_dir / "pets2009-s2l1/gt.txt", delimiter=",")
     facts = probe(path)
     detector = load_detector(resolve(model, models_dir), 0.25, 0.6, (0,), (facts.width, facts.height))
     seen: list[Progress] = []
@@ -57,7 +57,7 @@ def test_people_are_found_on_real_video(samples_dir, models_dir, model, every, l
 
 
 def test_two_runs_find_the_same_to_the_last_bit(samples_dir, models_dir):
-    path = samples_dir / "videos/pets2009-s2l1/video.avi"
+    path = samples_dir / "pets2009-s2l1/video.avi"
     detector = load_detector(resolve("yolo11n", models_dir), 0.25, 0.6, (0,), (480, 360))
     one, two = (detect_video(path, detector, 4.0)[0] for _ in range(2))
     assert all(np.array_equal(getattr(one, name), getattr(two, name)) for name in vars(one))

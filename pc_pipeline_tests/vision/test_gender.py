@@ -88,7 +88,7 @@ def test_a_damaged_model_is_called_corrupt(tmp_path):
 
 
 def test_real_people_get_the_same_clear_answer_every_time(samples_dir, models_dir):
-    path = samples_dir / "videos/one-by-one/video.mp4"
+    path = samples_dir / "one-by-one/video.mp4"
     model = resolve("person-attributes-recognition-crossroad-0230", models_dir)
     # Half a minute in, one person stands in the picture, whole.
     numbers = np.array([300, 310, 320], np.int32)
