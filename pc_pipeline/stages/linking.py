@@ -1,5 +1,8 @@
 """The `track_links` stage: the tail of one file joined to the head of the next."""
 
+from dataclasses import replace
+
+import numpy as np
 from psycopg2.extensions import connection as Connection
 
 from pc_pipeline.counting.links import link_tracks, track_head, track_tail
@@ -18,7 +21,10 @@ def write(connection: Connection, machine: Machine, span: CameraSpan, video: Vid
     links: list[Link] = []
     if before:
         config = EffectiveCamera.model_validate(span.config).counting
-        tails = [track_tail(track, before.started_at) for track in load_tracks(connection, before.video_id)]
+        # Files of one camera may differ in size; the picture they show is the same.
+        scale = np.tile([video.width / before.width, video.height / before.height], 2)
+        ended = [replace(t, boxes=t.boxes * scale) for t in load_tracks(connection, before.video_id)]
+        tails = [track_tail(track, before.started_at) for track in ended]
         heads = [track_head(track, video.started_at) for track in load_tracks(connection, video.video_id)]
         links = [Link(video.video_id, head, before.video_id, tail) for tail, head in link_tracks(tails, heads, config)]
     counts.replace_links(connection, video.video_id, links)

@@ -128,6 +128,7 @@ def write_visits(connection: Connection, machine: Machine, span: CameraSpan, vid
                 where, track, _ = visit.source[stay.entered_sighting]
                 if where.video_id == video.video_id:
                     entered, exited = (_EPOCH + int(t) * _MICROSECOND for t in (stay.entered_us, stay.exited_us))
-                    rows.append(counts.ZoneVisit(track.track_id, name, entered, exited))
+                    # As a movement, a stay lies in its video.
+                    rows.append(counts.ZoneVisit(track.track_id, name, max(entered, video.started_at), exited))
     counts.replace_zone_visits(connection, video.video_id, video.camera, rows)
     return Written(rows=len(rows), details={"visits": len(rows), "zones": len(zones)})

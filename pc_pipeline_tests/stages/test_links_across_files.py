@@ -33,6 +33,23 @@ def test_across_two_files_of_a_day(world):
     assert world.count("tracks") == 2
 
 
+def test_across_two_files_of_different_size(world):
+    world.film(local("2026-03-03 09:00:00"), WALK[:30])
+    world.film(local("2026-03-03 09:00:03"), WALK[30:], zoom=3)
+    world.settle()
+    days, moved = people(world)
+    assert days == [(EVENING, 1, 1, 0, 6000)]
+    assert moved == [("in", local("2026-03-03 09:00:03"))]
+
+
+def test_a_stay_that_begins_between_two_files_begins_with_the_later_one(world):
+    world.apply(zones={"right": [[0.5, 0.0], [1.0, 0.0], [1.0, 1.0], [0.5, 1.0]]})
+    world.film(*BEFORE_MIDNIGHT)
+    world.film(*AFTER_MIDNIGHT)
+    world.settle()
+    assert world.rows("SELECT entered_at FROM zone_visits") == [(local("2026-03-04 00:00:00"),)]
+
+
 def test_across_midnight_the_movement_is_the_next_days(world):
     world.film(*BEFORE_MIDNIGHT)
     world.film(*AFTER_MIDNIGHT)

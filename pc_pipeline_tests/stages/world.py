@@ -57,16 +57,17 @@ class World:
         site = SiteConfig.model_validate({"timezone": LONDON.key, "cameras": {"door": camera}})
         in_transaction(self.machine.dsn, lambda connection: registry.apply_site(connection, site))
 
-    def film(self, start: dt.datetime, *paths: np.ndarray, seconds: np.ndarray | None = None) -> int:
+    def film(self, start: dt.datetime, *paths: np.ndarray, seconds: np.ndarray | None = None, zoom: int = 1) -> int:
         """A video that shows people on these paths (foot points), ten frames a second or at these `seconds`.
 
-        There is no file: its detections lie in Parquet.
+        There is no file: its detections lie in Parquet. With `zoom` the same is shown in so many times the pixels.
         """
         detections = detections_of(paths, TALL, FPS)
+        detections = replace(detections, boxes=detections.boxes * np.float32(zoom))
         if seconds is not None:
             detections = replace(detections, pts_us=np.round(seconds * 1e6).astype(np.int64))
         content = hashlib.sha256(pickle.dumps(detections)).hexdigest()
-        facts = VideoFacts(WIDTH, HEIGHT, float(FPS), 0, 0.0, "h264", "mov", 0)
+        facts = VideoFacts(WIDTH * zoom, HEIGHT * zoom, float(FPS), 0, 0.0, "h264", "mov", 0)
         identity = self._register(start, Path(f"/nowhere/{start:%Y%m%d_%H%M%S}.mp4"), content, (1, 1), facts)
         self.detected(identity, detections)
         return identity
