@@ -248,26 +248,27 @@ def apply_site(connection: Connection, site: "SiteConfig") -> list[Change]:
         ConfigError: the file's time zone differs from that of videos already registered.
     """
     changes: list[Change] = []
+    read_at_start = (site.timezone, site.history_from, list(site.name_patterns))
     with connection.cursor() as cursor:
-        cursor.execute("SELECT timezone FROM site")
-        row = cursor.fetchone()
+        cursor.execute("SELECT timezone, history_from, name_patterns FROM site")
+        before = cursor.fetchone()
+        if before != read_at_start:
+            note = "where `pc up` runs, it takes this in when it starts again"
+            changes.append(Change("changed" if before else "added", "time zone, history and name patterns", note))
         cursor.execute("SELECT EXISTS (SELECT FROM videos)")
         (counted,) = cursor.fetchone() or (False,)
-        if row and row[0] != site.timezone and counted:
+        if before and before[0] != site.timezone and counted:
             raise ConfigError(
-                f"The site's time zone is {row[0]} and videos are registered under it, so it cannot become"
+                f"The site's time zone is {before[0]} and videos are registered under it, so it cannot become"
                 f" {site.timezone}: hours and days would move. Start a new site with another PC_HOME and database."
             )
+        if before is None and counted:
+            _move_to_zone(cursor, site.timezone)
         cursor.execute(
             "INSERT INTO site (timezone, history_from, name_patterns, config) VALUES (%s, %s, %s, %s)"
             " ON CONFLICT (singleton) DO UPDATE SET timezone = EXCLUDED.timezone,"
             " history_from = EXCLUDED.history_from, name_patterns = EXCLUDED.name_patterns, config = EXCLUDED.config",
-            (
-                site.timezone,
-                site.history_from,
-                list(site.name_patterns),
-                Json(site.model_dump(mode="json", by_alias=True)),
-            ),
+            (*read_at_start, Json(site.model_dump(mode="json", by_alias=True))),
         )
         for name, camera in site.cameras.items():
             changes += _apply_camera(cursor, name, camera, site.effective(name).model_dump(mode="json"))
@@ -275,6 +276,17 @@ def apply_site(connection: Connection, site: "SiteConfig") -> list[Change]:
         cursor.execute("SELECT camera FROM cameras WHERE NOT camera = ANY(%s) ORDER BY camera", (list(site.cameras),))
         changes += [Change("left", f"camera {name}", "not in this file") for (name,) in cursor.fetchall()]
     return changes
+
+
+def _move_to_zone(cursor: Any, timezone: str) -> None:
+    """Give what was counted before there was a site file, in UTC, the dates of the site's zone; hours are made anew."""
+    for table in ("videos", "source_files"):
+        cursor.execute(
+            f"UPDATE {table} SET date = (started_at AT TIME ZONE %s)::date WHERE date IS NOT NULL", (timezone,)
+        )
+    cursor.execute("DELETE FROM hourly_statistics")
+    cursor.execute("DELETE FROM daily_statistics")
+    cursor.execute("DELETE FROM stage_ledger WHERE starts_with(stage, 'hourly_statistics')")
 
 
 def _apply_camera(cursor: Any, name: str, camera: Any, config: dict[str, Any]) -> list[Change]:
