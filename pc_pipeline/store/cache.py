@@ -21,8 +21,9 @@ import redis
 from pc_pipeline.errors import UserError
 
 PREFIX = "pc:v1:"
-# Seconds, by a key's first part: figures that follow every run live shortly, in case the run that renews them is late.
-TTL_S = {"summary": 600, "tracks": 600, "hourly": 24 * 3600, "daily": 24 * 3600, "track": 3600}
+# Seconds, by a key's first part. While `pc up` runs, today is rolled up and the cache filled every hour: figures that are
+# older than two of those hours are no longer worth showing.
+TTL_S = {"summary": 2 * 3600, "tracks": 2 * 3600, "hourly": 24 * 3600, "daily": 24 * 3600, "track": 2 * 3600}
 TIMEOUT_S = 0.5
 # A Redis that failed is left alone so long: a thousand tracks must not wait a thousand timeouts.
 PAUSE_S = 5.0
