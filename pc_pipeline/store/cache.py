@@ -21,8 +21,8 @@ import redis
 from pc_pipeline.errors import UserError
 
 PREFIX = "pc:v1:"
-# Seconds, by a key's first part. While `pc up` runs, today is rolled up and the cache filled every hour: figures that are
-# older than two of those hours are no longer worth showing.
+# Seconds, by a key's first part. While `pc up` runs, today is rolled up and the cache filled every hour: figures older
+# than two of those hours are no longer worth showing.
 TTL_S = {"summary": 2 * 3600, "tracks": 2 * 3600, "hourly": 24 * 3600, "daily": 24 * 3600, "track": 2 * 3600}
 TIMEOUT_S = 0.5
 # A Redis that failed is left alone so long: a thousand tracks must not wait a thousand timeouts.
