@@ -95,6 +95,8 @@ def run_camera_days(
     outcome = Outcome()
     waiting = sorted(set(days), key=lambda day: (day[1], day[0]))
     instance.add_dynamic_partitions("cameras", sorted({camera for camera, _ in waiting}))
+    if not waiting:
+        say("nothing is outstanding: all there is has been counted")
     for _ in range(_MAX_ROUNDS):
         for camera, date in waiting:
             say(f"camera-day {camera} {date}")
