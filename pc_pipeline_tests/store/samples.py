@@ -1,35 +1,20 @@
 """Rows and arrays for the store's tests."""
 
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from psycopg2.extensions import connection as Connection
 
 from pc_pipeline.vision.arrays import Detections, Track
+from pc_pipeline_tests.store.recorded import add_recording
 
 START = datetime(2026, 3, 2, 8, 30, 0, 250_000, tzinfo=UTC)
 
 
 def add_session(connection: Connection, video_id: int = 7, camera: str = "door", started_at: datetime = START) -> int:
     """A camera, a video of it, and its session; returns the id of both."""
-    with connection.cursor() as cursor:
-        cursor.execute("INSERT INTO cameras (camera) VALUES (%s) ON CONFLICT DO NOTHING", (camera,))
-        cursor.execute(
-            "INSERT INTO ai_models (sha256, name, kind, backend) VALUES ('m', 'hog', 'detector', 'hog')"
-            " ON CONFLICT DO NOTHING"
-        )
-        cursor.execute(
-            "INSERT INTO videos (video_id, camera, started_at, date, path, content_hash, size_bytes, mtime_ns, width,"
-            " height, nominal_fps, codec, container)"
-            " VALUES (%s, %s, %s, %s, 'a.mp4', 'h', 1, 1, 640, 480, 25, 'h264', 'mov')",
-            (video_id, camera, started_at, started_at.date()),
-        )
-        cursor.execute(
-            "INSERT INTO sessions (session_id, video_id, camera, name, input_source, status, confidence_threshold,"
-            " sample_every_s, fps, frames, frames_sampled, width, height, started_at, ended_at, model_sha256)"
-            " VALUES (%s, %s, %s, 'a', 'a.mp4', 'completed', 0.25, 0.1, 25, 100, 40, 640, 480, %s, %s, 'm')",
-            (video_id, video_id, camera, started_at, started_at),
-        )
+    add_recording(connection, video_id, started_at, started_at, ZoneInfo("UTC"), camera=camera)
     return video_id
 
 
