@@ -4,22 +4,31 @@ import dagster as dg
 
 from pc_pipeline.defs import jobs
 from pc_pipeline.defs.counting import assets as counting
+from pc_pipeline.defs.counting import checks as counting_checks
 from pc_pipeline.defs.dashboard import assets as dashboard
 from pc_pipeline.defs.detection import assets as detection
 from pc_pipeline.defs.detection import jobs as detection_jobs
+from pc_pipeline.defs.events import assets as events
+from pc_pipeline.defs.events import checks as event_checks
 from pc_pipeline.defs.gender import assets as gender
+from pc_pipeline.defs.gender import checks as gender_checks
 from pc_pipeline.defs.resources import Pipeline
 from pc_pipeline.defs.rollups import assets as rollups
+from pc_pipeline.defs.rollups import checks as rollup_checks
 from pc_pipeline.defs.rollups.schedules import schedules
 from pc_pipeline.defs.tracking import assets as tracking
+from pc_pipeline.defs.tracking import checks as tracking_checks
 from pc_pipeline.defs.videos import assets as videos
-from pc_pipeline.defs.videos import checks, sensors
+from pc_pipeline.defs.videos import checks as video_checks
+from pc_pipeline.defs.videos import sensors
 
-_assets = dg.load_assets_from_modules([videos, detection, tracking, gender, counting, rollups, dashboard])
+_assets = dg.load_assets_from_modules([videos, detection, events, tracking, gender, counting, rollups, dashboard])
 
 defs = dg.Definitions(
     assets=_assets,
-    asset_checks=dg.load_asset_checks_from_modules([checks]),
+    asset_checks=dg.load_asset_checks_from_modules(
+        [video_checks, event_checks, tracking_checks, gender_checks, counting_checks, rollup_checks]
+    ),
     jobs=[
         jobs.camera_day,
         jobs.roll_hours,

@@ -100,7 +100,8 @@ def run_camera_days(
     for _ in range(_MAX_ROUNDS):
         for camera, date in waiting:
             say(f"camera-day {camera} {date}")
-            failure = _execute(instance, defs.resolve_job_def("camera_day"), camera_day_key(camera, date), pipeline)
+            key = camera_day_key(camera, date)
+            failure = _execute(instance, defs.resolve_job_def("camera_day"), key, pipeline, say)
             outcome.days.append((camera, date))
             if failure:
                 outcome.failures.append(f"{camera} {date}: {failure}")
@@ -121,10 +122,10 @@ def run_camera_days(
     rolled = sorted((camera, date) for camera, date in touched if date <= today)
     say("hours, days and the dashboard's cache")
     for camera, date in rolled:
-        _execute(instance, defs.resolve_job_def("roll_hours"), camera_day_key(camera, date), pipeline, outcome)
+        _execute(instance, defs.resolve_job_def("roll_hours"), camera_day_key(camera, date), pipeline, say, outcome)
     for date in sorted({date for _, date in rolled}):
-        _execute(instance, defs.resolve_job_def("roll_days"), date.isoformat(), pipeline, outcome)
-    _execute(instance, defs.resolve_job_def("refresh_dashboard_cache"), None, pipeline, outcome)
+        _execute(instance, defs.resolve_job_def("roll_days"), date.isoformat(), pipeline, say, outcome)
+    _execute(instance, defs.resolve_job_def("refresh_dashboard_cache"), None, pipeline, say, outcome)
     return outcome
 
 
@@ -160,9 +161,14 @@ def _days_without_daily(pipeline: Any, cameras: set[str]) -> set[CameraDay]:
 
 
 def _execute(
-    instance: "dg.DagsterInstance", job: Any, key: str | None, pipeline: Any, outcome: Outcome | None = None
+    instance: "dg.DagsterInstance",
+    job: Any,
+    key: str | None,
+    pipeline: Any,
+    say: Callable[[str], None],
+    outcome: Outcome | None = None,
 ) -> str | None:
-    """Run a job's partition here; the sentence of what failed, if anything did."""
+    """Run a job's partition here and say which checks fail; the sentence of what failed, if anything did."""
     result = job.execute_in_process(
         instance=instance,
         partition_key=key,
@@ -171,6 +177,9 @@ def _execute(
         tags={_PROCESS_TAG: _this_process()},
         resources={"pipeline": pipeline},
     )
+    for check in result.get_asset_check_evaluations():
+        if not check.passed:
+            say(f"check {check.check_name} failed for {key}: {check.description or 'see its metadata'}")
     if result.success:
         return None
     sentences = [

@@ -48,6 +48,38 @@ def walkers(paths: Sequence[np.ndarray], width: int = 160, height: int = 120, ta
         yield picture(width, height, [box_at(foot, tall) for foot in feet])
 
 
+def room(width: int = 160, height: int = 120, seed: int = 0) -> np.ndarray:
+    """A scene with things in it: a picture of many rectangles in greys."""
+    import cv2
+
+    rng = np.random.default_rng(seed)
+    image = np.full((height, width, 3), GREY, np.uint8)
+    for _ in range(40):
+        (x, y), grey = rng.integers(0, (width, height)), int(rng.integers(40, 220))
+        cv2.rectangle(image, (x, y), (x + int(rng.integers(8, 40)), y + int(rng.integers(8, 40))), (grey,) * 3, -1)
+    return image
+
+
+def filmed(
+    scene: np.ndarray, seconds: float, fps: int = 10, people: int = 2, noise: float = 3.0, seed: int = 0
+) -> Iterator[np.ndarray]:
+    """Pictures of a camera that sees `scene`: people walk to and fro before it, and its sensor adds noise."""
+    import cv2
+
+    height, width = scene.shape[:2]
+    rng = np.random.default_rng(seed)
+    grain = rng.normal(0, noise, (8, *scene.shape))
+    pace, phase = rng.uniform(0.2, 0.5, people), rng.uniform(0, 6, people)
+    for n in range(round(seconds * fps)):
+        image = scene.copy()
+        for x, y in zip(
+            width * (0.5 + 0.6 * np.sin(pace * n / fps + phase)), height * (0.7 + 0.1 * phase), strict=True
+        ):
+            x1, y1, x2, y2 = (round(value) for value in box_at((float(x), float(y)), height * 0.45))
+            cv2.rectangle(image, (x1, y1), (x2, y2), (60, 40, 30), -1)
+        yield np.clip(image + grain[rng.integers(len(grain))], 0, 255).astype(np.uint8)
+
+
 def write(
     path: Path,
     pictures: Iterable[np.ndarray] | None = None,

@@ -242,7 +242,7 @@ def _run(
     outcome = local_run.Outcome()
     problems: list[tuple[str, str, str]] = [(path, "refused", reason) for path, reason in refused.items()]
     if days:
-        with local_run.dagster_instance(settings, endpoints) as instance, _bars(quiet) as (show, say):
+        with local_run.dagster_instance(settings, endpoints) as instance, bars(quiet) as (show, say):
             outcome = local_run.run_camera_days(instance, days, show=show, say=say, resource=resource)
     asked = {str(video.path): video for video in given}
     doubts = [(str(video.path), video.doubt) for video in given if video.doubt]
@@ -277,7 +277,7 @@ def _not_counted(machine: Any, camera: str, date: dt.date, failures: list[str]) 
 
 
 @contextmanager
-def _bars(quiet: bool) -> Iterator[tuple[Any, Any]]:
+def bars(quiet: bool) -> Iterator[tuple[Any, Any]]:
     """A progress bar a video, on stderr; nothing where the output is for a machine."""
     if quiet:
         yield None, lambda line: None
@@ -285,27 +285,33 @@ def _bars(quiet: bool) -> Iterator[tuple[Any, Any]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    with Progress(
+    progress = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f}%  {task.fields[rate]}"),
         TimeRemainingColumn(),
         console=Console(stderr=True),
-    ) as progress:
-        tasks: dict[str, Any] = {}
+    )
+    tasks: dict[str, Any] = {}
 
-        def show(path: str, state: Any) -> None:
-            if path not in tasks:
-                tasks[path] = progress.add_task(_one_line(Path(path).name), total=None, rate="")
-            total = state.total_s or None
-            progress.update(
-                tasks[path],
-                completed=min(state.done_s, total or state.done_s),
-                total=total,
-                rate=f"{state.fps:.1f} frames/s",
-            )
+    def show(path: str, state: Any) -> None:
+        # Not before: bars of nothing leave an empty line.
+        progress.start()
+        if path not in tasks:
+            tasks[path] = progress.add_task(_one_line(Path(path).name), total=None, rate="")
+        total = state.total_s or None
+        progress.update(
+            tasks[path],
+            completed=min(state.done_s, total or state.done_s),
+            total=total,
+            rate=f"{state.fps:.1f} frames/s",
+        )
 
-        yield show, lambda line: progress.console.print(f"[dim]{line}[/dim]", highlight=False)
+    try:
+        yield show, lambda line: progress.console.print(line, style="dim", markup=False, highlight=False)
+    finally:
+        if tasks:
+            progress.stop()
 
 
 def _print_report(report: dict[str, Any]) -> None:
@@ -346,7 +352,7 @@ def run_watched(settings: Settings, endpoints: "Endpoints", *, quiet: bool = Fal
     days = set(look(machine, applied, {}, later).days)
     for camera in applied.cameras:
         days |= {(camera, date) for date in outstanding_days(machine, camera, rollups=False)}
-    with local_run.dagster_instance(settings, endpoints) as instance, _bars(quiet) as (show, say):
+    with local_run.dagster_instance(settings, endpoints) as instance, bars(quiet) as (show, say):
         outcome = local_run.run_camera_days(instance, days, show=show, say=say)
     if outcome.failures:
         raise UserError("; ".join(outcome.failures))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pc_pipeline.counting.geometry import Floats, Line, signed_distance
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,9 @@ def line_crossings(
         step = int(steps[chosen])
         time = int(time_us[step]) + round(float(parts[chosen]) * int(time_us[step + 1] - time_us[step]))
         x, y = places[chosen].tolist()
-        found.append(Crossing("in" if towards[change] > 0 else "out", time, (x, y), step + 1))
+        # Nothing of the step is gone where it sets out from the line itself.
+        sighting = step + int(parts[chosen] > 0)
+        found.append(Crossing("in" if towards[change] > 0 else "out", time, (x, y), sighting))
     return found
 
 

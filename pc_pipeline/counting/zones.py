@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pc_pipeline.counting.geometry import EDGE, Floats, distance_to_segment, in_polygon, meeting_parts
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,16 @@ class Visit:
 
     Attributes:
         entered_us, exited_us: on the clock of the sightings, interpolated to where the outline was crossed; the first
-            or last sighting where the person was inside when first or last seen.
+            or last sighting where nobody saw the person come from outside or go there.
         entered_sighting: index of the first sighting at or after the entry.
+        entered_seen, exited_seen: whether it was seen; where not, the stay may have been longer.
     """
 
     entered_us: int
     exited_us: int
     entered_sighting: int
+    entered_seen: bool
+    exited_seen: bool
 
 
 def zone_visits(
@@ -57,7 +60,7 @@ def zone_visits(
         >>> x = np.array([30.0, 50.0, 50.0, 70.0])
         >>> points = np.column_stack([x, np.full(4, 50.0)])
         >>> zone_visits(np.arange(4) * 1_000_000, points, np.full(4, 20.0), table, (100, 100), 0.05)
-        [Visit(entered_us=500000, exited_us=2500000, entered_sighting=1)]
+        [Visit(entered_us=500000, exited_us=2500000, entered_sighting=1, entered_seen=True, exited_seen=True)]
     """
     size = np.asarray(frame_size, dtype=np.float64)
     drawn = np.where(polygon < EDGE, 0.0, np.where(polygon > 1 - EDGE, 1.0, polygon))
@@ -70,11 +73,9 @@ def zone_visits(
     was_in = inside[settled]
     flips = np.flatnonzero(inside[1:] != inside[:-1])
 
-    def crossed(low: int, high: int, inwards: bool) -> tuple[int, int] | None:
+    def crossed(low: int, high: int, inwards: bool) -> tuple[int, int]:
         """Time of the last way in (or the first way out) between two sightings, and the sighting after it."""
         steps = flips[(flips >= low) & (flips < high) & (inside[flips + 1] == inwards)]
-        if not len(steps):
-            return None
         step = int(steps[-1 if inwards else 0])
         parts = meeting_parts(seen[step], seen[step + 1], corners)
         # Where rounding finds no meeting at a corner, the sighting inside stands for it.
@@ -85,11 +86,13 @@ def zone_visits(
     edges = np.diff(np.concatenate([[0], was_in.astype(np.int8), [0]]))
     found = []
     for begin, end in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True):
-        low = int(settled[begin - 1]) if begin > 0 else 0
-        high = int(settled[end]) if end < len(settled) else len(time_us) - 1
-        entered_us, sighting = crossed(low, int(settled[begin]), True) or (int(time_us[0]), 0)
-        exited_us, _ = crossed(int(settled[end - 1]), high, False) or (int(time_us[-1]), 0)
-        found.append(Visit(entered_us, exited_us, sighting))
+        # Seen only where somebody settled outside came or went: the last sightings within the band tell of no leaving.
+        entered_seen, exited_seen = bool(begin > 0), bool(end < len(settled))
+        entered_us, sighting = int(time_us[0]), 0
+        if entered_seen:
+            entered_us, sighting = crossed(int(settled[begin - 1]), int(settled[begin]), True)
+        exited_us = crossed(int(settled[end - 1]), int(settled[end]), False)[0] if exited_seen else int(time_us[-1])
+        found.append(Visit(entered_us, exited_us, sighting, entered_seen, exited_seen))
     return found
 
 

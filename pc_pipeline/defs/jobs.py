@@ -7,6 +7,7 @@ camera_day = dg.define_asset_job(
     selection=dg.AssetSelection.assets(
         "videos",
         "raw_detections",
+        "camera_events",
         "detections",
         "tracks",
         "track_genders",

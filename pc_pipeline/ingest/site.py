@@ -151,20 +151,23 @@ class TrackerConfig(_Model):
     """How boxes become tracks.
 
     Attributes:
-        high_confidence: boxes at or above it are matched first.
-        new_track_confidence: a box must reach it to start a track.
-        min_iou: the least overlap with the predicted box to be the same person.
+        new_track_confidence: a track must reach it once, or it is a ghost.
         lost_after: seconds; a track unseen for so long is over.
         min_duration: seconds; shorter tracks are dropped as ghosts.
         min_sightings: tracks with fewer sightings are dropped.
     """
 
-    high_confidence: Share = 0.5
     new_track_confidence: Share = 0.6
-    min_iou: Share = 0.1
-    lost_after: Annotated[Number, Field(gt=0)] = 2.0
+    lost_after: Annotated[Number, Field(gt=0)] = 3.0
     min_duration: Seconds = 0.5
     min_sightings: Annotated[Whole, Field(ge=1)] = 3
+
+
+class Calibration(_Model):
+    """The gender model's log-odds made to fit a site: `slope * log_odds + offset` (Platt scaling; docs/gender.md)."""
+
+    slope: Annotated[Number, Field(gt=0)] = 1.0
+    offset: Number = 0.0
 
 
 class GenderConfig(_Model):
@@ -174,16 +177,18 @@ class GenderConfig(_Model):
         model: a name `pc models list` shows, or null for off (everyone is unknown).
         min_height_px: smaller people are never judged.
         crops: the best few crops of a track vote.
-        max_overlap: the share of a crop that another track's box may cover.
-        min_gap: seconds between two crops of one track, so that they differ.
+        max_overlap: the share of a crop that another person's box may cover.
+        min_gap: least seconds between two crops of one track, so that they differ.
+        calibration: what is made of the model's log-odds before they are judged.
         unknown_below: the winning gender needs this probability, or the answer is unknown.
     """
 
     model: str | None = None
-    min_height_px: Annotated[Whole, Field(ge=1)] = 80
+    min_height_px: Annotated[Whole, Field(ge=1)] = 100
     crops: Annotated[Whole, Field(ge=1, le=50)] = 5
-    max_overlap: Share = 0.2
+    max_overlap: Share = 0.1
     min_gap: Seconds = 0.3
+    calibration: Calibration = Calibration()
     unknown_below: Annotated[Number, Field(ge=0.5, le=1)] = 0.65
 
 
@@ -197,8 +202,26 @@ class CountingConfig(_Model):
     """
 
     band: Annotated[Number, Field(ge=0, le=1)] = 0.05
-    link_gap: Annotated[Number, Field(ge=0, le=60)] = 2.0
+    link_gap: Annotated[Number, Field(ge=0, le=60)] = 3.0
     anchor: Literal["foot", "center"] = "foot"
+
+
+class QualityConfig(_Model):
+    """When something is said of a camera's video: it stands beside the counts and changes none.
+
+    Attributes:
+        gap: seconds without video, between two files or within one.
+        blind: seconds in which the picture is black or covered.
+        frozen: seconds in which one picture is repeated exactly.
+        moved: the share of the picture's width by which the scene is shifted.
+        frame_rate: the share by which frames come slower or faster than declared, or than is usual.
+    """
+
+    gap: Annotated[Number, Field(gt=0)] = 5.0
+    blind: Annotated[Number, Field(gt=0)] = 3.0
+    frozen: Annotated[Number, Field(gt=0)] = 30.0
+    moved: Annotated[Number, Field(ge=0.03, le=1)] = 0.03
+    frame_rate: Annotated[Number, Field(gt=0)] = 0.2
 
 
 class LineConfig(_Model):
@@ -239,7 +262,7 @@ class ZoneConfig(_Model):
 
 
 class CameraConfig(_Model):
-    """A camera; its detector, tracker, gender and counting hold only what differs from the site's."""
+    """A camera; its detector, tracker, gender, counting and quality hold only what differs from the site's."""
 
     location: str | None = None
     zone: str | None = None
@@ -251,8 +274,9 @@ class CameraConfig(_Model):
     tracker: TrackerConfig = TrackerConfig()
     gender: GenderConfig = GenderConfig()
     counting: CountingConfig = CountingConfig()
+    quality: QualityConfig = QualityConfig()
 
-    @field_serializer("detector", "tracker", "gender", "counting")
+    @field_serializer("detector", "tracker", "gender", "counting", "quality")
     def _only_what_differs(self, part: _Model) -> dict[str, Any]:
         return part.model_dump(mode="json", exclude_unset=True)
 
@@ -264,6 +288,7 @@ class EffectiveCamera(_Model):
     tracker: TrackerConfig
     gender: GenderConfig
     counting: CountingConfig
+    quality: QualityConfig = QualityConfig()
 
 
 class SiteConfig(_Model):
@@ -276,6 +301,7 @@ class SiteConfig(_Model):
     tracker: TrackerConfig = TrackerConfig()
     gender: GenderConfig = GenderConfig()
     counting: CountingConfig = CountingConfig()
+    quality: QualityConfig = QualityConfig()
     cameras: Annotated[dict[CameraName, CameraConfig], BeforeValidator(_none_is_empty)] = {}
 
     @property

@@ -1,21 +1,31 @@
 """The `raw_detections` stage: decode, detect, and keep every sampled frame's boxes in a Parquet file."""
 
 import datetime as dt
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
 from psycopg2.extensions import connection as Connection
 
 from pc_pipeline.errors import SourceChanged
-from pc_pipeline.ingest.site import EffectiveCamera
-from pc_pipeline.stages.fingerprints import RAW_DETECTIONS, SESSION_STATISTICS, TRACKS, ModelHashes, outstanding
+from pc_pipeline.ingest.site import DetectorConfig, EffectiveCamera
+from pc_pipeline.stages.fingerprints import (
+    RAW_DETECTIONS,
+    SESSION_STATISTICS,
+    TRACKS,
+    ModelHashes,
+    outstanding,
+    raw_fingerprint,
+)
 from pc_pipeline.stages.machine import Machine
+from pc_pipeline.stages.registration import content_hash
 from pc_pipeline.stages.written import Written
-from pc_pipeline.store import ledger, parquet, sessions
+from pc_pipeline.store import events, ledger, parquet, sessions
 from pc_pipeline.store.ledger import CameraSpan, Video, named_fingerprints
 from pc_pipeline.store.postgres import in_transaction
-from pc_pipeline.vision import models
-from pc_pipeline.vision.detect import DecodeReport, Detector, detect_video, load_detector
+from pc_pipeline.vision import models, picture
+from pc_pipeline.vision.arrays import Detections
+from pc_pipeline.vision.detect import DecodeReport, Detector, Progress, detect_video, load_detector
 from pc_pipeline.vision.models import ModelFile
 
 # Twenty-four files of a day share one compiled model.
@@ -88,12 +98,15 @@ def check_unchanged(path: Path, video: Video) -> None:
 
 
 def write(connection: Connection, machine: Machine, span: CameraSpan, video: Video, fingerprint: str) -> Written:
-    """Write what detection found out about the session; the boxes stay in Parquet."""
+    """Write what detection found out about the session, and its reference picture; the boxes stay in Parquet."""
     config = EffectiveCamera.model_validate(span.config)
     detections, decoded = parquet.read_raw(machine.raw_dir, fingerprint)
     model = models.resolve(config.detector.model, machine.models_dir)
     sessions.save_model(connection, model)
     sessions.save(connection, _session(config, video, model.sha256, decoded))
+    seen = detections.picture
+    reference = (picture.last_reference(seen), picture.sharpness(seen)) if seen else (None, None)
+    events.replace_reference(connection, video.video_id, *reference)
     ledger.forget(connection, [(video.video_id, SESSION_STATISTICS)])
     return Written(
         rows=len(detections.boxes),
@@ -105,6 +118,7 @@ def write(connection: Connection, machine: Machine, span: CameraSpan, video: Vid
 def write_unreadable(connection: Connection, span: CameraSpan, video: Video, model_sha256: str) -> None:
     """Clear what was counted of a video whose file can no longer be read: its session is in error."""
     sessions.clear_results(connection, video.video_id)
+    events.clear(connection, video.video_id)
     config = EffectiveCamera.model_validate(span.config)
     sessions.save(connection, _session(config, video, model_sha256, None))
     sessions.set_status(connection, video.video_id, "error")
@@ -138,3 +152,31 @@ def sweep(machine: Machine) -> int:
     """Remove the Parquet files no ledger row names, but for those of the last day; returns how many."""
     named, _ = in_transaction(machine.dsn, lambda connection: named_fingerprints(connection, RAW_DETECTIONS))
     return len(parquet.sweep(machine.raw_dir, named))
+
+
+def detect_file(
+    path: Path,
+    config: DetectorConfig,
+    models_dir: Path,
+    raw_dir: Path,
+    frame_size: tuple[int, int],
+    progress: Callable[[Progress], None] | None = None,
+) -> tuple[Detections, DecodeReport]:
+    """The detections of a file that need not be registered: those stored under the pipeline's own fingerprint, else
+    made now and stored for the next time.
+
+    Args:
+        raw_dir: where raw detections (Parquet) are kept.
+        frame_size: width and height of the upright frames, pixels.
+
+    Raises:
+        UnreadableVideo: no frame could be decoded.
+        ModelMissing: the detector is not on this machine.
+    """
+    model = models.resolve(config.model, models_dir)
+    fingerprint = raw_fingerprint(content_hash(path), model.sha256, config.model_dump(mode="json"))
+    if not parquet.readable(raw_dir, fingerprint):
+        detector = _load_detector(model, config.confidence, config.iou, tuple(config.classes), frame_size)
+        detections, decoded = detect_video(path, detector, config.sample_every, progress)
+        parquet.write_raw(raw_dir, fingerprint, detections, decoded)
+    return parquet.read_raw(raw_dir, fingerprint)

@@ -7,15 +7,20 @@ travels down the way, and only down: a moved line changes `people_movements` and
 import datetime as dt
 import hashlib
 import json
+import math
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from pc_pipeline.counting import crossings, links, zones
+from pc_pipeline.ingest.site import QualityConfig
 from pc_pipeline.store.ledger import CameraSpan, Video, ZoneVersion
-from pc_pipeline.vision import detect, gender, track
+from pc_pipeline.vision import detect, gender, picture, track
 
 RAW_DETECTIONS = "raw_detections"
+CAMERA_EVENTS = "camera_events"
 TRACKS = "tracks"
 TRACK_GENDERS = "track_genders"
 RUN_GENDER_SUMMARY = "run_gender_summary"
@@ -27,15 +32,21 @@ SESSION_STATISTICS = "session_statistics"
 # In the order of the way. A version is raised when that code would give other rows for the same input.
 CODE_VERSIONS: Mapping[str, str] = {
     RAW_DETECTIONS: detect.CODE_VERSION,
+    CAMERA_EVENTS: picture.CODE_VERSION,
     TRACKS: track.CODE_VERSION,
     TRACK_GENDERS: gender.CODE_VERSION,
     RUN_GENDER_SUMMARY: "1",
     TRACK_LINKS: links.CODE_VERSION,
     PEOPLE_MOVEMENTS: crossings.CODE_VERSION,
     ZONE_VISITS: zones.CODE_VERSION,
-    SESSION_STATISTICS: "1",
+    SESSION_STATISTICS: "2",
 }
 STAGES = tuple(CODE_VERSIONS)
+
+# What is usual of a camera is the median of so many of its videos.
+_USUAL_OF = 15
+# Within a minute no scene looks like another one only because of the light.
+_AT_ONCE = dt.timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -59,6 +70,56 @@ def predecessor(span: CameraSpan, video: Video) -> Video | None:
     if before and before[-1].ended_at and abs(video.started_at - before[-1].ended_at) <= gap:
         return before[-1]
     return None
+
+
+@dataclass(frozen=True)
+class Before:
+    """What the last few videos before one tell of its camera; None where they tell nothing.
+
+    Attributes:
+        reference: the last of them that has a reference picture.
+        at_once: the video begins within a minute of that one's end.
+        gap_from: the end of the last of them, where that is long enough before the video to be a gap.
+        sharpness: their usual one, in steps of a factor of 1.4: a late file seldom changes it.
+        fps: their usual frames per second.
+    """
+
+    reference: Video | None
+    at_once: bool
+    gap_from: dt.datetime | None
+    sharpness: float | None
+    fps: float | None
+
+
+def before(span: CameraSpan, video: Video) -> Before:
+    """What is known of a video's camera from the videos of the span that start before it, whose frames were seen.
+
+    A video whose file is gone counts, though its raw detections may be lost: what was found out about it stays.
+    """
+    place = bisect_left(span.videos, video.started_at, key=lambda v: v.started_at)
+    earlier: list[Video] = []
+    while place and len(earlier) < _USUAL_OF:
+        place -= 1
+        one = span.videos[place]
+        if one.ended_at and (one.done(RAW_DETECTIONS) or one.status == "source deleted"):
+            earlier.append(one)
+    ended = max((v.ended_at for v in earlier if v.ended_at), default=None)
+    least = dt.timedelta(seconds=_quality(span).gap)
+    reference = next((v for v in earlier if v.sharpness), None)
+    sharp = [v.sharpness for v in earlier if v.sharpness]
+    rates = [v.fps for v in earlier if v.fps]
+    return Before(
+        reference=reference,
+        at_once=bool(reference and reference.ended_at and abs(video.started_at - reference.ended_at) <= _AT_ONCE),
+        gap_from=ended if ended and video.started_at - ended >= max(least, dt.timedelta(microseconds=1)) else None,
+        sharpness=2.0 ** (round(2 * math.log2(median(sharp))) / 2) if sharp else None,
+        fps=round(median(rates), 1) if rates else None,
+    )
+
+
+def _quality(span: CameraSpan) -> QualityConfig:
+    """A camera that was configured before there were these settings has the usual ones."""
+    return QualityConfig.model_validate(span.config.get("quality", {}))
 
 
 def chains(span: CameraSpan) -> list[list[tuple[int, int]]]:
@@ -96,9 +157,33 @@ def geometry(span: CameraSpan, kind: str, video: Video) -> list[ZoneVersion]:
     return list(in_force.values())
 
 
+def _raw_inputs(content_hash: str, detector_sha256: str, detector: Mapping[str, Any]) -> list[Any]:
+    settings = {key: value for key, value in detector.items() if key != "model"}
+    return [content_hash, detector_sha256, settings]
+
+
+def raw_fingerprint(content_hash: str, detector_sha256: str, detector: Mapping[str, Any]) -> str:
+    """The fingerprint of a video's raw detections, which hang on no camera and no day: a content hash, a model and the
+    camera's `detector` settings are all it takes."""
+    inputs = _raw_inputs(content_hash, detector_sha256, detector)
+    return digest(RAW_DETECTIONS, CODE_VERSIONS[RAW_DETECTIONS], inputs)
+
+
 def _raw_detections(span: CameraSpan, video: Video, models: ModelHashes) -> list[Any]:
-    settings = {key: value for key, value in span.config["detector"].items() if key != "model"}
-    return [video.content_hash, models.detector, settings]
+    return _raw_inputs(video.content_hash, models.detector, span.config["detector"])
+
+
+def _camera_events(span: CameraSpan, video: Video, models: ModelHashes) -> list[Any]:
+    known = before(span, video)
+    reference = known.reference
+    return [
+        video.done(RAW_DETECTIONS),
+        video.started_at,
+        video.nominal_fps,
+        (reference.video_id, reference.done(RAW_DETECTIONS), known.at_once) if reference else "none",
+        (known.gap_from, known.sharpness, known.fps),
+        _quality(span).model_dump(),
+    ]
 
 
 def _tracks(span: CameraSpan, video: Video, models: ModelHashes) -> list[Any]:
@@ -152,6 +237,7 @@ def _session_statistics(span: CameraSpan, video: Video, models: ModelHashes) -> 
 
 _INPUTS: Mapping[str, Callable[[CameraSpan, Video, ModelHashes], list[Any]]] = {
     RAW_DETECTIONS: _raw_detections,
+    CAMERA_EVENTS: _camera_events,
     TRACKS: _tracks,
     TRACK_GENDERS: _track_genders,
     RUN_GENDER_SUMMARY: _run_gender_summary,

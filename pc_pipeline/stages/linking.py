@@ -1,11 +1,12 @@
 """The `track_links` stage: the tail of one file joined to the head of the next."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 from psycopg2.extensions import connection as Connection
 
-from pc_pipeline.counting.links import link_tracks, track_head, track_tail
+from pc_pipeline.counting.links import link_tracks
 from pc_pipeline.ingest.site import EffectiveCamera
 from pc_pipeline.stages.fingerprints import predecessor
 from pc_pipeline.stages.machine import Machine
@@ -24,8 +25,9 @@ def write(connection: Connection, machine: Machine, span: CameraSpan, video: Vid
         # Files of one camera may differ in size; the picture they show is the same.
         scale = np.tile([video.width / before.width, video.height / before.height], 2)
         ended = [replace(t, boxes=t.boxes * scale) for t in load_tracks(connection, before.video_id)]
-        tails = [track_tail(track, before.started_at) for track in ended]
-        heads = [track_head(track, video.started_at) for track in load_tracks(connection, video.video_id)]
-        links = [Link(video.video_id, head, before.video_id, tail) for tail, head in link_tracks(tails, heads, config)]
+        begun = load_tracks(connection, video.video_id)
+        later_us = (video.started_at - before.started_at) // timedelta(microseconds=1)
+        joined = link_tracks(ended, begun, later_us, (video.width, video.height), config)
+        links = [Link(video.video_id, head, before.video_id, tail) for tail, head in joined]
     counts.replace_links(connection, video.video_id, links)
     return Written(rows=len(links), details={"links": len(links)})

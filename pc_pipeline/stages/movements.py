@@ -129,6 +129,8 @@ def write_visits(connection: Connection, machine: Machine, span: CameraSpan, vid
                 if where.video_id == video.video_id:
                     entered, exited = (_EPOCH + int(t) * _MICROSECOND for t in (stay.entered_us, stay.exited_us))
                     # As a movement, a stay lies in its video.
-                    rows.append(counts.ZoneVisit(track.track_id, name, max(entered, video.started_at), exited))
+                    entered = max(entered, video.started_at)
+                    seen = (stay.entered_seen, stay.exited_seen)
+                    rows.append(counts.ZoneVisit(track.track_id, name, entered, exited, *seen))
     counts.replace_zone_visits(connection, video.video_id, video.camera, rows)
     return Written(rows=len(rows), details={"visits": len(rows), "zones": len(zones)})

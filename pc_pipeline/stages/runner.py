@@ -11,7 +11,7 @@ from psycopg2.extensions import connection as Connection
 
 from pc_pipeline.errors import SourceChanged, UnreadableVideo, UserError
 from pc_pipeline.ingest.site import EffectiveCamera
-from pc_pipeline.stages import detecting, genders, linking, movements, statistics, tracking
+from pc_pipeline.stages import camera_events, detecting, genders, linking, movements, statistics, tracking
 from pc_pipeline.stages import fingerprints as fp
 from pc_pipeline.stages.machine import Machine
 from pc_pipeline.stages.written import Written
@@ -29,6 +29,7 @@ Write = Callable[[Connection, Machine, ledger.CameraSpan, ledger.Video, str], Wr
 
 _WRITE: Mapping[str, Write] = {
     fp.RAW_DETECTIONS: detecting.write,
+    fp.CAMERA_EVENTS: camera_events.write,
     fp.TRACKS: tracking.write,
     fp.TRACK_GENDERS: genders.write,
     fp.RUN_GENDER_SUMMARY: statistics.write_gender_summary,

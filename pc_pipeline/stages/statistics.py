@@ -29,13 +29,14 @@ def write_session(
     length_us = (video.ended_at - video.started_at) // dt.timedelta(microseconds=1)
     times = np.array([(ts - video.started_at) // dt.timedelta(microseconds=1) for ts, _ in moved], dtype=np.int64)
     deltas = np.array([1 if direction == "in" else -1 for _, direction in moved], dtype=np.int64)
-    occupancy, _ = occupancy_steps(times, deltas)
+    occupancy, correction = occupancy_steps(times, deltas)
     counts.replace_session_statistics(
         connection,
         video.video_id,
         video.camera,
         peak=peak_occupancy(times, occupancy, 0, length_us),
         mean=round(mean_occupancy(times, occupancy, 0, length_us), 6),
+        correction=correction,
         coverage_ms=length_us // 1000,
     )
     sessions.set_status(connection, video.video_id, "completed")

@@ -31,12 +31,14 @@ class Movement:
 
 @dataclass(frozen=True)
 class ZoneVisit:
-    """A stay of a track's person in a zone, times in UTC."""
+    """A stay of a track's person in a zone, times in UTC, and whether the coming and the going were seen."""
 
     track_id: int
     zone: str
     entered_at: dt.datetime
     exited_at: dt.datetime
+    entered_seen: bool
+    exited_seen: bool
 
 
 def _replace(connection: Connection, table: str, columns: str, video_id: int, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -99,12 +101,14 @@ def replace_zone_visits(connection: Connection, video_id: int, camera: str, rows
     """Replace the stays that begin in a video; several of one track in one zone are numbered in order of time."""
     ordered = sorted(rows, key=lambda r: (r.track_id, r.zone, r.entered_at))
     values = [
-        (video_id, row.track_id, row.zone, number, camera, row.entered_at, row.exited_at)
+        (
+            video_id, row.track_id, row.zone, number, camera, row.entered_at, row.exited_at, row.entered_seen,
+            row.exited_seen,
+        )
         for number, row in _numbered(ordered, lambda r: (r.track_id, r.zone))
-    ]
-    _replace(
-        connection, "zone_visits", "video_id, track_id, zone, visit, camera, entered_at, exited_at", video_id, values
-    )
+    ]  # fmt: skip
+    columns = "video_id, track_id, zone, visit, camera, entered_at, exited_at, entered_seen, exited_seen"
+    _replace(connection, "zone_visits", columns, video_id, values)
 
 
 def replace_gender_summary(connection: Connection, video_id: int) -> dict[str, int]:
@@ -130,14 +134,14 @@ def movements(connection: Connection, video_id: int) -> list[tuple[dt.datetime, 
     """(time, direction) of a video's movements, in the order occupancy is counted in."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT ts, direction FROM people_movements WHERE video_id = %s ORDER BY ts, track_id, line, crossing",
+            "SELECT ts, direction FROM people_movements WHERE video_id = %s ORDER BY ts, direction",
             (video_id,),
         )
         return cursor.fetchall()
 
 
 def replace_session_statistics(
-    connection: Connection, session_id: int, camera: str, *, peak: int, mean: float, coverage_ms: int
+    connection: Connection, session_id: int, camera: str, *, peak: int, mean: float, correction: int, coverage_ms: int
 ) -> None:
     """Replace a session's row from its movements and gender summary; occupancy is computed by the caller."""
     with connection.cursor() as cursor:
@@ -150,13 +154,18 @@ def replace_session_statistics(
                   FROM people_movements WHERE video_id = %(id)s GROUP BY line
             )
             INSERT INTO session_statistics (session_id, camera, entered, exited, unique_total, unique_male,
-                        unique_female, unique_unknown, peak_occupancy, mean_occupancy, coverage_ms, by_line)
+                        unique_female, unique_unknown, peak_occupancy, mean_occupancy, occupancy_correction,
+                        coverage_ms, by_line)
             SELECT %(id)s, %(camera)s, COALESCE(sum(entered), 0), COALESCE(sum(exited), 0), g.unique_total,
-                   g.unique_male, g.unique_female, g.unique_unknown, %(peak)s, %(mean)s, %(coverage_ms)s,
+                   g.unique_male, g.unique_female, g.unique_unknown, %(peak)s, %(mean)s, %(correction)s,
+                   %(coverage_ms)s,
                    COALESCE(jsonb_object_agg(line, jsonb_build_object('in', entered, 'out', exited))
                             FILTER (WHERE line IS NOT NULL), '{}')
               FROM run_gender_summary g LEFT JOIN crossed ON true
              WHERE g.video_id = %(id)s GROUP BY g.video_id
             """,
-            {"id": session_id, "camera": camera, "peak": peak, "mean": mean, "coverage_ms": coverage_ms},
-        )
+            {
+                "id": session_id, "camera": camera, "peak": peak, "mean": mean, "correction": correction,
+                "coverage_ms": coverage_ms,
+            },
+        )  # fmt: skip

@@ -13,6 +13,8 @@ from pc_pipeline.store.postgres import in_transaction
 TABLES: dict[str, tuple[str, ...]] = {
     "videos": ("path", "mtime_ns"),
     "sessions": ("input_source",),
+    "reference_pictures": (),
+    "camera_events": (),
     "detections": (),
     "tracks": (),
     "track_genders": (),

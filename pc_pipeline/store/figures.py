@@ -12,7 +12,7 @@ from pc_pipeline.store.rollups import day_of
 _GENDER = "(ARRAY['unknown', 'male', 'female'])[1 + COALESCE(g.gender, 0)]"
 _FIGURES = (
     "entered, exited, unique_total, unique_male, unique_female, unique_unknown, peak_occupancy, mean_occupancy,"
-    " (coverage_ms / 1000.0)::double precision AS coverage_seconds, by_line"
+    " occupancy_correction, (coverage_ms / 1000.0)::double precision AS coverage_seconds, by_line, by_zone"
 )
 
 
@@ -148,8 +148,22 @@ def daily(connection: Connection, camera: str | None = None, date: dt.date | Non
     """`daily_statistics`, oldest first. A day that is missing had no video, which is not the same as nobody."""
     return _select(
         connection,
-        f"SELECT camera, date, {_FIGURES} FROM daily_statistics"
+        f"SELECT camera, date, {_FIGURES}, occupancy_at_reset FROM daily_statistics"
         " WHERE (%(camera)s::text IS NULL OR camera = %(camera)s) AND (%(date)s::date IS NULL OR date = %(date)s)"
         " ORDER BY camera, date",
+        {"camera": camera, "date": date},
+    )
+
+
+def occupancy(connection: Connection, camera: str, date: dt.date) -> list[dict[str, Any]]:
+    """The number of `people` inside after each crossing of a rolled camera-day, in order of time (`ts`).
+
+    From nobody at local midnight; `added` is 1 where whoever left was not seen to come. Two rows of one instant: the
+    last is what stayed.
+    """
+    return _select(
+        connection,
+        "SELECT ts, people, added, line, direction FROM occupancy WHERE camera = %(camera)s AND date = %(date)s"
+        " ORDER BY ts, direction, session_id, track_id, line",
         {"camera": camera, "date": date},
     )

@@ -26,7 +26,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Video:
-    """A registered video with what the ledger says of it. Times are aware UTC; sizes in bytes; picture in pixels."""
+    """A registered video with what the ledger says of it. Times are aware UTC; sizes in bytes; picture in pixels.
+
+    `fps` is as decoded, `nominal_fps` as the file declares, `sharpness` of its reference picture; None: not known.
+    """
 
     video_id: int
     camera: str
@@ -41,6 +44,9 @@ class Video:
     height: int
     status: str
     ledger: Mapping[str, Entry] = field(default_factory=dict)
+    nominal_fps: float = 0.0
+    fps: float | None = None
+    sharpness: float | None = None
 
     def done(self, stage: str) -> str | None:
         """The fingerprint `stage` was done with, or None."""
@@ -112,8 +118,9 @@ def load_span(connection: Connection, camera: str, first: dt.date, last: dt.date
             SELECT v.video_id, v.camera, v.started_at, s.ended_at, v.date, v.path, v.content_hash, v.size_bytes,
                    v.mtime_ns, v.width, v.height, v.status,
                    COALESCE((SELECT jsonb_object_agg(l.stage, jsonb_build_array(l.fingerprint, l.status, l.reason))
-                               FROM stage_ledger l WHERE l.video_id = v.video_id), '{}')
-              FROM videos v LEFT JOIN sessions s USING (video_id)
+                               FROM stage_ledger l WHERE l.video_id = v.video_id), '{}'),
+                   v.nominal_fps, s.fps, r.sharpness
+              FROM videos v LEFT JOIN sessions s USING (video_id) LEFT JOIN reference_pictures r USING (video_id)
              WHERE v.camera = %s AND v.date BETWEEN %s AND %s
              ORDER BY v.started_at
             """,

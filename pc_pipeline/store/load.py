@@ -198,7 +198,9 @@ class Loader:
         self._rows += rows
 
 
-def fetch_rows(connection: Connection, query: str, parameters: Sequence[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+def fetch_rows(
+    connection: Connection, query: str, parameters: Sequence[Any] | Mapping[str, Any], dtype: np.dtype[Any]
+) -> NDArray[Any]:
     """A query's rows as a structured array, by binary COPY TO.
 
     Args:

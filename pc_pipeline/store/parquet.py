@@ -1,4 +1,7 @@
-"""Raw detections as Parquet, one file a fingerprint: one row a sampled frame, the frame's boxes in lists."""
+"""Raw detections as Parquet, one file a fingerprint: one row a sampled frame, the frame's boxes in lists.
+
+Where the picture was looked at, the row has its figures too, and now and then the small grey picture itself.
+"""
 
 import contextlib
 import dataclasses
@@ -7,14 +10,17 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from pc_pipeline.errors import UserError
-from pc_pipeline.vision.arrays import Detections
+from pc_pipeline.vision.arrays import Detections, PictureSignals
+from pc_pipeline.vision.colours import CHANNELS
 from pc_pipeline.vision.detect import DecodeReport
+from pc_pipeline.vision.picture import HEIGHT, WIDTH
 
 # A file is written before the ledger names it: younger ones may belong to a run at work.
 SWEEP_AFTER_S = 24 * 3600.0
@@ -48,6 +54,8 @@ def write_raw(directory: Path, fingerprint: str, detections: Detections, decoded
             "box": pa.ListArray.from_arrays(pa.array(4 * offsets), pa.array(detections.boxes.ravel(), pa.float32())),
             "confidence": pa.ListArray.from_arrays(pa.array(offsets), pa.array(detections.confidence, pa.float32())),
             "class_id": pa.ListArray.from_arrays(pa.array(offsets), pa.array(detections.class_id, pa.int16())),
+            **_colour_column(offsets, detections.colours),
+            **_picture_columns(detections.pts_us, detections.picture),
         }
     ).replace_schema_metadata({_DECODED: json.dumps(dataclasses.asdict(decoded))})
     path = raw_path(directory, fingerprint)
@@ -65,6 +73,65 @@ def write_raw(directory: Path, fingerprint: str, detections: Detections, decoded
             with contextlib.suppress(FileNotFoundError):
                 Path(name).unlink()
     return path
+
+
+def _colour_column(offsets: np.ndarray, colours: np.ndarray | None) -> dict[str, Any]:
+    import pyarrow as pa
+
+    return (
+        {} if colours is None else {"colours": pa.ListArray.from_arrays(CHANNELS * offsets, pa.array(colours.ravel()))}
+    )
+
+
+def _colours(columns: Mapping[str, Any]) -> np.ndarray | None:
+    if "colours" not in columns:
+        return None
+    return columns["colours"].flatten().to_numpy(zero_copy_only=False).reshape(-1, CHANNELS)
+
+
+_FIGURES = {"mean": np.float32, "spread": np.float32, "detail": np.float32, "change": np.float32, "shown": np.int32}
+
+
+def _picture_columns(pts_us: np.ndarray, picture: PictureSignals | None) -> dict[str, Any]:
+    """The picture's figures as columns, null at the frames that have none, and the pictures kept whole as bytes."""
+    if picture is None:
+        return {}
+    import pyarrow as pa
+
+    rows, kept = np.searchsorted(pts_us, picture.pts_us), np.searchsorted(pts_us, picture.reference_us)
+    none = np.ones(len(pts_us), np.bool_)
+    none[rows] = False
+    columns = {}
+    for name, kind in _FIGURES.items():
+        values = np.zeros(len(pts_us), kind)
+        values[rows] = getattr(picture, name)
+        columns[f"picture_{name}"] = pa.array(values, mask=none)
+    # As many offsets as frames, and bytes for those only that have a picture.
+    sizes = np.zeros(len(pts_us) + 1, np.int32)
+    sizes[kept + 1] = picture.reference[0].size if len(kept) else 0
+    offsets = np.cumsum(sizes, dtype=np.int32)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(picture.reference))]
+    columns["picture"] = pa.Array.from_buffers(pa.binary(), len(pts_us), buffers)
+    return columns
+
+
+def _picture(columns: Mapping[str, Any]) -> PictureSignals | None:
+    if "picture" not in columns:
+        return None
+    import pyarrow.compute as pc
+
+    seen = columns["picture_mean"].is_valid().to_numpy(zero_copy_only=False)
+    pts_us = columns["pts_us"].to_numpy(zero_copy_only=False)
+    figures = {
+        name: columns[f"picture_{name}"].drop_null().to_numpy(zero_copy_only=False).astype(kind, copy=False)
+        for name, kind in _FIGURES.items()
+    }
+    pictures = columns["picture"]
+    kept = pc.binary_length(pictures).to_numpy(zero_copy_only=False) > 0
+    whole = np.frombuffer(b"".join(pictures.filter(kept).to_pylist()), np.uint8)
+    return PictureSignals(
+        pts_us=pts_us[seen], reference_us=pts_us[kept], reference=whole.reshape(-1, HEIGHT, WIDTH), **figures
+    )
 
 
 @contextlib.contextmanager
@@ -116,6 +183,8 @@ def read_raw(directory: Path, fingerprint: str) -> tuple[Detections, DecodeRepor
             boxes=columns["box"].flatten().to_numpy(zero_copy_only=False).reshape(-1, 4),
             confidence=columns["confidence"].flatten().to_numpy(zero_copy_only=False),
             class_id=columns["class_id"].flatten().to_numpy(zero_copy_only=False),
+            colours=_colours(columns),
+            picture=_picture(columns),
         )
         return detections, DecodeReport(**json.loads(table.schema.metadata[_DECODED]))
     except (pa.ArrowException, OSError, LookupError, TypeError, ValueError) as error:

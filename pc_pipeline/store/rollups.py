@@ -1,4 +1,4 @@
-"""Hourly and daily statistics: delete the partition, then insert it from tracks and movements."""
+"""Hourly and daily statistics: delete the partition, then insert it from tracks, movements and stays."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ def roll_hours(connection: Connection, camera: str, date: dt.date, zone: ZoneInf
     with _alone(connection, f"hourly {camera} {date}") as cursor:
         _mark_rolled(cursor, camera, date)
         cursor.execute("DELETE FROM hourly_statistics WHERE camera = %s AND date = %s", (camera, date))
-    return _roll(connection, "hourly", [camera], date, hours_of(date, zone))
+    return _roll(connection, "hourly", [camera], date, zone, hours_of(date, zone))
 
 
 def _mark_rolled(cursor: Cursor, camera: str, date: dt.date) -> None:
@@ -92,7 +92,8 @@ def unrolled_days(connection: Connection, camera: str, zone: ZoneInfo) -> set[dt
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT v.date, v.date + 1, s.ended_at, stats.fingerprint, today.fingerprint, tomorrow.fingerprint
+            SELECT v.date, v.date + 1, s.ended_at, stats.fingerprint, today.fingerprint, tomorrow.fingerprint,
+                   EXISTS (SELECT FROM hourly_statistics h WHERE h.camera = v.camera AND h.date = v.date + 1)
               FROM videos v
               LEFT JOIN sessions s USING (video_id)
               LEFT JOIN stage_ledger stats ON stats.video_id = v.video_id AND stats.stage = 'session_statistics'
@@ -106,12 +107,12 @@ def unrolled_days(connection: Connection, camera: str, zone: ZoneInfo) -> set[dt
             (_ITS_DAY, _NEXT_DAY, camera),
         )
         rows = cursor.fetchall()
-    unrolled = {date for date, _, _, stats, its_day, _ in rows if its_day != stats}
-    # Only what runs past midnight has hours in the next day.
+    unrolled = {date for date, _, _, stats, its_day, _, _ in rows if its_day != stats}
+    # A video that runs past midnight makes hours in the next day; a stay that does, only where there are some.
     return unrolled | {
         following
-        for _, following, ended_at, stats, _, next_day in rows
-        if next_day != stats and ended_at and ended_at > day_of(following, zone)[0]
+        for _, following, ended_at, stats, _, next_day, has_hours in rows
+        if next_day != stats and (has_hours or (ended_at and ended_at > day_of(following, zone)[0]))
     }
 
 
@@ -119,7 +120,7 @@ def roll_day(connection: Connection, date: dt.date, zone: ZoneInfo) -> Rolled:
     """Replace `daily_statistics` of one date, for all cameras."""
     with _alone(connection, f"daily {date}") as cursor:
         cursor.execute("DELETE FROM daily_statistics WHERE date = %s", (date,))
-    return _roll(connection, "daily", None, date, [day_of(date, zone)])
+    return _roll(connection, "daily", None, date, zone, [day_of(date, zone)])
 
 
 def _alone(connection: Connection, partition: str) -> Cursor:
@@ -134,10 +135,17 @@ def _roll(
     name: str,
     cameras: list[str] | None,
     date: dt.date,
+    zone: ZoneInfo,
     buckets: list[tuple[dt.datetime, dt.datetime]],
 ) -> Rolled:
     with connection.cursor() as cursor:
-        starts, ends = [start for start, _ in buckets], [end for _, end in buckets]
-        cursor.execute(_statement(name), {"cameras": cameras, "date": date, "starts": starts, "ends": ends})
+        values = {
+            "cameras": cameras,
+            "date": date,
+            "day_before": local_midnight(date - dt.timedelta(days=1), zone),
+            "starts": [start for start, _ in buckets],
+            "ends": [end for _, end in buckets],
+        }
+        cursor.execute(_statement(name), values)
         rows = cursor.fetchall()
     return Rolled(len(rows), sum(r[0] for r in rows), sum(r[1] for r in rows), sum(r[3] for r in rows) / 1000)

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
@@ -101,3 +102,32 @@ def _row(video_id: int, started_at: datetime, track: Track) -> dict[str, Any]:
         # jsonb's binary form: a version byte and the text.
         "trajectory": np.array([b"\x01" + text], dtype=object),
     }
+
+
+@dataclass(frozen=True)
+class TrackedVideo:
+    """A video whose tracks are there: its first frame's time (aware), its path, and pixels of the upright frame."""
+
+    video_id: int
+    camera: str
+    started_at: datetime
+    path: str
+    width: int
+    height: int
+
+
+def tracked_videos(
+    connection: Connection, camera: str | None, day: date | None, video_ids: Sequence[int]
+) -> list[TrackedVideo]:
+    """The videos that were tracked, by camera and start: of one camera, local date, or with one of these ids, where
+    these are given."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT video_id, camera, started_at, path, width, height FROM videos v"
+            " WHERE EXISTS (SELECT FROM stage_ledger l WHERE l.video_id = v.video_id AND l.stage = 'tracks'"
+            "               AND l.status = 'done')"
+            " AND (%(camera)s::text IS NULL OR camera = %(camera)s) AND (%(day)s::date IS NULL OR date = %(day)s)"
+            " AND (%(all)s OR video_id = ANY(%(ids)s::bigint[])) ORDER BY camera, started_at",
+            {"camera": camera, "day": day, "all": not video_ids, "ids": list(video_ids)},
+        )
+        return [TrackedVideo(*row) for row in cursor]

@@ -31,6 +31,33 @@ class VideoFacts:
 
 
 @dataclass(frozen=True)
+class PictureSignals:
+    """What the pictures of one video were like, at some of its sampled frames: enough to judge them without decoding.
+
+    All come from a small grey picture, 128 pixels wide and 96 high whatever the video's size. Grey levels are 0..255.
+
+    Attributes:
+        pts_us: int64[S], microseconds from the video's start, strictly increasing; each is a sampled frame's.
+        mean: float32[S], mean grey level.
+        spread: float32[S], standard deviation of the grey levels.
+        detail: float32[S], grey levels; how strong the picture's edges are (`vision.picture.detail`).
+        change: float32[S], grey levels; mean difference to the picture before, 0 for the first.
+        shown: int32[S], number of the picture shown, from 0; the next one differs by 0.7 grey levels on average.
+        reference_us: int64[R], times of the pictures kept whole, a subset of `pts_us`.
+        reference: uint8[R, 96, 128], those pictures.
+    """
+
+    pts_us: NDArray[np.int64]
+    mean: NDArray[np.float32]
+    spread: NDArray[np.float32]
+    detail: NDArray[np.float32]
+    change: NDArray[np.float32]
+    shown: NDArray[np.int32]
+    reference_us: NDArray[np.int64]
+    reference: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
 class Detections:
     """All sampled frames of one video, flat: frame i's boxes are rows `offsets[i]:offsets[i + 1]`.
 
@@ -41,6 +68,8 @@ class Detections:
         boxes: float32[N, 4], x1, y1, x2, y2 in pixels of the upright frame.
         confidence: float32[N], 0..1.
         class_id: int16[N], the model's own class numbers.
+        colours: uint8[N, 18], of each box's strips (`vision.colours`); None where nobody looked.
+        picture: what the frames looked like; None where nobody looked (a file from before this was kept).
     """
 
     frame_number: NDArray[np.int32]
@@ -49,6 +78,8 @@ class Detections:
     boxes: NDArray[np.float32]
     confidence: NDArray[np.float32]
     class_id: NDArray[np.int16]
+    picture: PictureSignals | None = None
+    colours: NDArray[np.uint8] | None = None
 
     @property
     def frame_index(self) -> NDArray[np.int64]:

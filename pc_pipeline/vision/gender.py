@@ -1,7 +1,8 @@
 """Apparent gender of a track from its best few crops; `unknown` is a first-class answer.
 
 Attribute models give cut-off, hidden and small people a label too, and a wrong one, so only whole, large, uncovered
-people are shown to the model, and the mean log-odds over a track's crops must be clear of the unknown band.
+people are shown to the model, and the mean log-odds over a track's crops must be clear of the unknown band by more
+than the crops disagree.
 """
 
 from collections import defaultdict
@@ -21,13 +22,23 @@ from pc_pipeline.vision.models import ModelFile, openvino_core, read_openvino
 if TYPE_CHECKING:
     from pc_pipeline.ingest.site import GenderConfig
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 UNKNOWN, MALE, FEMALE = 0, 1, 2
 BATCH = 16
-# A box that comes this near (pixels) to the frame's edge may be of a person cut off by it.
-EDGE_PX = 2.0
-# Height over width of a person standing or walking; what is squatter is a part, a bag or a group.
-LEAST_ASPECT = 1.5
+# A box that comes this near (body heights) to the left, right or lower edge may be of a person cut off by it: in a
+# padded picture the detector's boxes of people without feet end up to 0.02 body heights before the edge.
+EDGE = 0.025
+# At the upper edge, where no padding is, boxes end at the edge itself (pixels).
+TOP_EDGE_PX = 2.0
+# Height over width of a whole person. From the head to the hips it is about 1.7, seated or bent less; a bag or an arm
+# is squatter still. A long stride fails too, and the next step passes.
+LEAST_ASPECT = 2.0
+# Less sure boxes are more likely of a part of a person, or of somebody behind something, than of one in full view.
+LEAST_CONFIDENCE = 0.5
+# Seconds: when two people merge, one box is left of them for a moment before and after the two overlap.
+NEAR_S = 0.5
+# Fewer crops are no vote.
+LEAST_CROPS = 3
 # One very sure crop shall not outvote all others.
 MOST_LOG_ODDS = 4.0
 
@@ -39,7 +50,8 @@ class TrackGender:
     Attributes:
         track_id: the track.
         gender: 0 unknown, 1 male, 2 female.
-        log_odds: mean over the crops of ln(P(male) / P(female)), 0.0 without a crop.
+        log_odds: mean over the crops of ln(P(male) / P(female)) as the model gives it, before calibration; 0.0 without
+            a crop.
         crops: how many were judged.
     """
 
@@ -49,24 +61,44 @@ class TrackGender:
     crops: int
 
 
+@dataclass(frozen=True)
+class LooseBoxes:
+    """Detections that no track took: somebody may stand there all the same.
+
+    Attributes:
+        frame_number: int32[N], in no order.
+        boxes: float32[N, 4], x1, y1, x2, y2 in pixels of the upright frame.
+    """
+
+    frame_number: NDArray[np.int32]
+    boxes: NDArray[np.float32]
+
+
 def classify(
-    path: Path, tracks: Sequence[Track], model: ModelFile, config: "GenderConfig", frame_size: tuple[int, int]
+    path: Path,
+    tracks: Sequence[Track],
+    loose: LooseBoxes,
+    model: ModelFile,
+    config: "GenderConfig",
+    frame_size: tuple[int, int],
 ) -> list[TrackGender]:
     """One verdict a track, in the order of `tracks`. Only the frames of chosen crops are converted to pictures.
 
     Args:
         path: the video; if it ends earlier than the tracks do, what is left of the crops decides.
         tracks: all tracks of the video, since they may hide each other.
+        loose: the video's detections in no track, which may hide somebody too.
         model: BGR 0..255 person crops in, P(male) first in the first output
             (`person-attributes-recognition-crossroad-0230`).
-        config: `min_height_px`, `crops`, `max_overlap` 0..1, `min_gap` seconds, `unknown_below` probability.
+        config: `min_height_px`, `crops`, `max_overlap` 0..1, `min_gap` seconds, `unknown_below` probability,
+            `calibration`.
         frame_size: width and height of the upright frames, pixels.
 
     Raises:
         ModelCorrupt: the model cannot be loaded or is no such model.
         UnreadableVideo: the video cannot be opened.
     """
-    chosen = choose_sightings(tracks, config, frame_size)
+    chosen = choose_sightings(tracks, loose, config, frame_size)
     wanted: dict[int, list[tuple[int, NDArray[np.float32]]]] = defaultdict(list)
     for index, sightings in enumerate(chosen):
         for sighting in sightings:
@@ -87,36 +119,87 @@ def classify(
                 if len(waiting) == BATCH:
                     judge_waiting()
         judge_waiting()
-    return [_verdict(one.track_id, values, config.unknown_below) for one, values in zip(tracks, log_odds, strict=True)]
+    return [_verdict(one.track_id, values, config) for one, values in zip(tracks, log_odds, strict=True)]
 
 
-def choose_sightings(tracks: Sequence[Track], config: "GenderConfig", frame_size: tuple[int, int]) -> list[list[int]]:
+def choose_sightings(
+    tracks: Sequence[Track], loose: LooseBoxes, config: "GenderConfig", frame_size: tuple[int, int]
+) -> list[list[int]]:
     """For each track the indexes of its best sightings, best first: whole, tall enough, uncovered, spread in time."""
-    covered = _covered_shares(tracks)
+    covered = _covered_shares(tracks, loose)
     width, height = frame_size
     chosen = []
     for one, share in zip(tracks, covered, strict=True):
-        boxes = one.boxes
-        widths = np.maximum(boxes[:, 2] - boxes[:, 0], 1e-3)
+        left, top, right, bottom = one.boxes.astype(np.float64).T
+        margin = np.minimum.reduce([left, width - right, height - bottom])
         fit = (
             ~one.interpolated
+            & (one.confidence >= LEAST_CONFIDENCE)
             & (one.height >= config.min_height_px)
-            & (one.height >= LEAST_ASPECT * widths)
-            & (boxes[:, :2] >= EDGE_PX).all(axis=1)
-            & (boxes[:, 2] <= width - EDGE_PX)
-            & (boxes[:, 3] <= height - EDGE_PX)
-            & (share <= config.max_overlap)
+            & (one.height >= LEAST_ASPECT * (right - left))
+            & (margin >= EDGE * one.height)
+            & (top >= TOP_EDGE_PX)
+            & ~_near(one.time_us, one.time_us[share > config.max_overlap])
         )
-        worth = one.height * one.confidence * (1 - share)
-        picked: list[int] = []
-        for index in np.argsort(-worth, kind="stable"):
+        chosen.append(_spread(one.time_us, np.where(fit, one.height * one.confidence * (1 - share), 0), config))
+    return chosen
+
+
+def _near(time_us: NDArray[np.int64], moments_us: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """bool[S]: times within `NEAR_S` of one of the moments, which are in order."""
+    reach = round(NEAR_S * 1e6)
+    first = np.searchsorted(moments_us, time_us - reach, "left")
+    return np.searchsorted(moments_us, time_us + reach, "right") > first
+
+
+def _spread(time_us: NDArray[np.int64], worth: NDArray[np.float64], config: "GenderConfig") -> list[int]:
+    """The indexes of the most worth (0: never), best first, apart by half of what an even spread would give.
+
+    Neighbouring frames show one pose, and say five times what one of them says.
+    """
+    fit = np.flatnonzero(worth > 0)
+    if not len(fit):
+        return []
+    gap_us = max(config.min_gap * 1e6, (time_us[fit[-1]] - time_us[fit[0]]) / (2 * config.crops))
+    picked: list[int] = []
+    for index in fit[np.argsort(-worth[fit], kind="stable")]:
+        if all(abs(time_us[index] - time_us[other]) >= gap_us for other in picked):
+            picked.append(int(index))
             if len(picked) == config.crops:
                 break
-            apart = [abs(int(one.time_us[index] - one.time_us[other])) for other in picked]
-            if fit[index] and min(apart, default=1 << 62) >= config.min_gap * 1e6:
-                picked.append(int(index))
-        chosen.append(picked)
-    return chosen
+    return picked
+
+
+def fit_calibration(log_odds: NDArray[np.float64], male: NDArray[np.bool_]) -> tuple[float, float]:
+    """Slope and offset that make log-odds honest: 1 / (1 + exp(-(slope * log_odds + offset))) is then P(male).
+
+    Platt scaling (J. Platt, Probabilistic outputs for support vector machines, 1999): logistic regression on targets
+    drawn in by one count, so that labels which the log-odds part without a mistake do not give an endless slope; by
+    Newton's method (H.-T. Lin, C.-J. Lin and R. Weng, A note on Platt's probabilistic outputs, 2007).
+
+    Args:
+        log_odds: float64[N], of labelled tracks, as `track_genders.log_odds` has them.
+        male: bool[N], the labels.
+
+    Raises:
+        ValueError: there are no tracks of one of the two labels.
+    """
+    men, women = int(male.sum()), int((~male).sum())
+    if not men or not women:
+        raise ValueError("a calibration needs labelled tracks of both genders: label more")
+    target = np.where(male, (men + 1) / (men + 2), 1 / (women + 2))
+    inputs = np.column_stack((log_odds, np.ones(len(log_odds))))
+    weights = np.array([0.0, np.log((men + 1) / (women + 1))])
+    for _ in range(100):
+        probability = 1 / (1 + np.exp(-(inputs @ weights)))
+        gradient = inputs.T @ (target - probability)
+        # The ridge keeps the step finite where all log-odds are alike.
+        curvature = (inputs * (probability * (1 - probability))[:, None]).T @ inputs + 1e-9 * np.eye(2)
+        step = np.linalg.solve(curvature, gradient)
+        weights = weights + step * min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-12))
+        if np.abs(step).max() < 1e-9:
+            break
+    return float(weights[0]), float(weights[1])
 
 
 class _Judge:
@@ -130,7 +213,9 @@ class _Judge:
         self._size = (shape[3].get_length(), shape[2].get_length())
         try:
             network.reshape([BATCH, 3, self._size[1], self._size[0]])
-            self._compiled: Any = openvino_core().compile_model(network, "CPU", {"ENABLE_CPU_PINNING": False})
+            self._compiled: Any = openvino_core().compile_model(
+                network, "CPU", {"INFERENCE_PRECISION_HINT": "f32", "ENABLE_CPU_PINNING": False}
+            )
         except RuntimeError as error:
             raise ModelCorrupt(f"{model.path}: OpenVINO cannot load it; delete it and fetch it again") from error
 
@@ -151,29 +236,38 @@ class _Judge:
         return np.clip(np.log(male / (1 - male)), -MOST_LOG_ODDS, MOST_LOG_ODDS).tolist()
 
 
-def _verdict(track_id: int, log_odds: list[float], unknown_below: float) -> TrackGender:
+def _verdict(track_id: int, log_odds: list[float], config: "GenderConfig") -> TrackGender:
+    """The verdict of a track's crops: the calibrated mean, less its standard error, must be clear of the band."""
     # Rounded, so that the last bit of a sum cannot make two runs differ.
     mean = round(sum(log_odds) / len(log_odds), 4) if log_odds else 0.0
-    male = 1 / (1 + np.exp(-mean))
     gender = UNKNOWN
-    if log_odds and max(male, 1 - male) >= unknown_below:
-        gender = MALE if male > 0.5 else FEMALE
+    if len(log_odds) >= min(LEAST_CROPS, config.crops):
+        error = np.std(log_odds, ddof=1) / len(log_odds) ** 0.5 if len(log_odds) > 1 else 0.0
+        calibrated = config.calibration.slope * mean + config.calibration.offset
+        sure = abs(calibrated) - abs(config.calibration.slope) * round(float(error), 4)
+        if 1 / (1 + np.exp(-sure)) >= config.unknown_below:
+            gender = MALE if calibrated > 0 else FEMALE
     return TrackGender(track_id, gender, mean, len(log_odds))
 
 
-def _covered_shares(tracks: Sequence[Track]) -> list[NDArray[np.float64]]:
-    """For each track float64[S]: the largest share of its box that one other track's box covers in the same frame."""
+def _covered_shares(tracks: Sequence[Track], loose: LooseBoxes) -> list[NDArray[np.float64]]:
+    """For each track float64[S]: the largest share of its box that one other box covers in the same frame."""
     shares = [np.zeros(len(one.frame_number)) for one in tracks]
     by_frame: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for index, one in enumerate(tracks):
         for sighting, number in enumerate(one.frame_number.tolist()):
             by_frame[number].append((index, sighting))
-    for present in by_frame.values():
-        if len(present) < 2:
+    loose_by_frame: dict[int, list[int]] = defaultdict(list)
+    for row, number in enumerate(loose.frame_number.tolist()):
+        loose_by_frame[number].append(row)
+    for number, present in by_frame.items():
+        beside = loose.boxes[loose_by_frame.get(number, [])]
+        if len(present) + len(beside) < 2:
             continue
         boxes = np.array([tracks[index].boxes[sighting] for index, sighting in present], np.float64)
-        corner = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
-        size = np.maximum(np.minimum(boxes[:, None, 2:], boxes[None, :, 2:]) - corner, 0)
+        others = np.concatenate((boxes, beside))
+        corner = np.maximum(boxes[:, None, :2], others[None, :, :2])
+        size = np.maximum(np.minimum(boxes[:, None, 2:], others[None, :, 2:]) - corner, 0)
         areas = np.maximum((boxes[:, 2:] - boxes[:, :2]).prod(axis=1), 1e-9)
         shared = size.prod(axis=2) / areas[:, None]
         np.fill_diagonal(shared, 0)

@@ -38,6 +38,7 @@ MONDAY, TUESDAY, WEDNESDAY = (dt.date(2026, 3, day) for day in (2, 3, 4))
 def spec_table() -> str:
     """Every asset in a few lines: what it hangs on, by which partitions, what starts it, and what it says of itself."""
     blocks = []
+    checks = defs.resolve_asset_graph().asset_check_keys
     for spec in sorted(defs.resolve_all_asset_specs(), key=lambda spec: spec.key):
         lines = {
             "group": spec.group_name,
@@ -46,6 +47,7 @@ def spec_table() -> str:
             "kinds": ", ".join(sorted(spec.kinds)),
             "code version": spec.code_version,
             "owners": ", ".join(spec.owners),
+            "checked by": ", ".join(sorted(key.name for key in checks if key.asset_key == spec.key)),
             "starts": spec.automation_condition.get_label() if spec.automation_condition else None,
             "says": " ".join((spec.description or "").split()),
         }
@@ -194,6 +196,9 @@ def _every_asset_is_materialized(site: dict[str, str]) -> None:
         for spec in defs.resolve_all_asset_specs():
             event = instance.get_latest_materialization_event(spec.key)
             assert event is not None, spec.key
+        for check in defs.resolve_asset_graph().asset_check_keys:
+            (record,) = instance.event_log_storage.get_latest_asset_check_execution_by_key([check]).values()
+            assert record.status.value == "SUCCEEDED", check
         hours = instance.get_materialized_partitions(dg.AssetKey("hourly_statistics"))
         assert hours == {camera_day_key("door", date) for date in (MONDAY, TUESDAY, WEDNESDAY)}
         # Redis away: a warning, and no failed run.

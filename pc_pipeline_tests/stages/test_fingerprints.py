@@ -59,6 +59,7 @@ def test_nothing_is_outstanding_once_all_is_done():
         ({"detector": {"iou": 0.4}}, fp.RAW_DETECTIONS),
         ({"detector": {"classes": [0, 1]}}, fp.RAW_DETECTIONS),
         ({"detector": {"sample_every": 0.5}}, fp.RAW_DETECTIONS),
+        ({"quality": {"frozen": 60.0}}, fp.CAMERA_EVENTS),
         ({"tracker": {"lost_after": 5.0}}, fp.TRACKS),
         ({"counting": {"link_gap": 5.0}}, fp.TRACK_LINKS),
         ({"counting": {"band": 0.5}}, fp.PEOPLE_MOVEMENTS),
@@ -106,13 +107,43 @@ def test_a_new_neighbour_concerns_only_the_file_after_it():
     done = settled(span(video(2))).videos[0]
     tracked = replace(three, videos=(alone.videos[0], done, alone.videos[1]))
     assert outstanding(tracked, 1) == []
-    assert outstanding(tracked, 2) == outstanding(tracked, 3) == [fp.TRACK_LINKS]
+    assert outstanding(tracked, 2) == [fp.TRACK_LINKS]
+    # Before the third there was a gap, which the second fills.
+    assert outstanding(tracked, 3) == [fp.CAMERA_EVENTS, fp.TRACK_LINKS]
+
+
+def test_what_is_usual_of_a_camera_is_the_median_of_its_last_videos_before():
+    known = {"ended_at": START, "ledger": {fp.RAW_DETECTIONS: Entry("raw", "done")}}
+    earlier = [
+        video(n, **(known | {"ended_at": START + dt.timedelta(minutes=10 * n), "fps": fps, "sharpness": sharpness}))
+        for n, fps, sharpness in ((1, 25.0, 0.2), (2, 25.0, 0.21), (3, 5.0, None))
+    ]
+    last = video(4)
+    before = fp.before(span(*earlier, last, video(5)), last)
+    assert (before.fps, before.gap_from, before.at_once) == (25.0, None, False)
+    assert before.sharpness == pytest.approx(0.205, rel=0.2)
+    # What shows nothing is nothing to compare with.
+    assert before.reference == earlier[1]
+    # Not looked at yet, or quarantined: it tells nothing.
+    unseen = [replace(one, ledger={}) for one in earlier]
+    assert fp.before(span(*unseen, last), last) == fp.Before(None, False, None, None, None)
+    gone = [replace(one, status="source deleted") for one in unseen]
+    assert fp.before(span(*gone, last), last).fps == 25.0
+
+
+def test_a_gap_is_from_the_end_of_all_before():
+    known = {"ledger": {fp.RAW_DETECTIONS: Entry("raw", "done")}}
+    long = video(1, ended_at=START + dt.timedelta(minutes=29, seconds=50), **known)
+    within = video(2, **known)
+    after = video(4)
+    assert fp.before(span(long, within, after), after).gap_from == long.ended_at
+    assert fp.before(span(long, within, after, quality={"gap": 20.0}), after).gap_from is None
 
 
 def test_files_further_apart_than_the_gap_are_no_neighbours():
-    late = video(2, started_at=START + dt.timedelta(minutes=10, seconds=3))
+    late = video(2, started_at=START + dt.timedelta(minutes=10, seconds=4))
     assert fp.predecessor(settled(span(video(1), late)), late) is None
-    assert fp.predecessor(settled(span(video(1), late, counting={"link_gap": 3.0})), late) is not None
+    assert fp.predecessor(settled(span(video(1), late, counting={"link_gap": 4.0})), late) is not None
 
 
 def test_a_link_concerns_every_video_its_chain_touches():
@@ -136,7 +167,7 @@ def test_a_video_whose_file_is_gone_keeps_what_it_has_and_is_recounted_from_its_
     gone = replace(now, videos=(replace(now.videos[0], status="source deleted"),))
     detector, gender = fp.ModelHashes("other", None), fp.ModelHashes("detector", "gender")
     assert outstanding(gone, models=detector) == outstanding(gone, models=gender) == []
-    assert outstanding(replace(gone, config=span(tracker={"min_iou": 0.5}).config)) == [fp.TRACKS]
+    assert outstanding(replace(gone, config=span(tracker={"min_duration": 1.0}).config)) == [fp.TRACKS]
     line = ZoneVersion("line", "sill", None, (0.5, 0.0, 0.5, 1.0), "right")
     assert outstanding(replace(gone, zones=(line,))) == [fp.PEOPLE_MOVEMENTS]
     # Never looked at, and gone: there is nothing to do.

@@ -4,7 +4,7 @@ import datetime as dt
 
 import numpy as np
 
-from pc_pipeline.stages.fingerprints import PEOPLE_MOVEMENTS, STAGES, TRACK_LINKS
+from pc_pipeline.stages.fingerprints import CAMERA_EVENTS, PEOPLE_MOVEMENTS, STAGES, TRACK_LINKS
 from pc_pipeline_tests.stages.world import across, local, start
 
 EVENING, NEXT_DAY = dt.date(2026, 3, 3), dt.date(2026, 3, 4)
@@ -63,10 +63,14 @@ def test_any_order_of_camera_days_gives_the_same_rows(worlds):
     digests = []
     for order in ((BEFORE_MIDNIGHT, AFTER_MIDNIGHT), (AFTER_MIDNIGHT, BEFORE_MIDNIGHT)):
         world = worlds()
+        world.apply(zones={"left": [[0.2, 0.0], [0.6, 0.0], [0.6, 1.0], [0.2, 1.0]]})
         for start_at, path in order:
             world.film(start_at, path)
             world.settle()
         digests.append(world.digest())
+        # She is in the zone before midnight and after it, in one stay.
+        stays = "SELECT visits, mean_occupancy > 0 FROM daily_zones ORDER BY date"
+        assert world.rows(stays) == [(1, True), (0, True)]
     assert digests[0] == digests[1]
 
 
@@ -80,12 +84,13 @@ def test_a_file_that_arrives_late_makes_its_neighbours_outstanding_and_no_others
     world.run(EVENING)
     assert world.outstanding() == [NEXT_DAY]
     reports = world.run(NEXT_DAY)
-    assert [stage for stage, report in reports.items() if report.computed] == list(STAGES[STAGES.index(TRACK_LINKS) :])
+    late_stages = [CAMERA_EVENTS, *STAGES[STAGES.index(TRACK_LINKS) :]]
+    assert [stage for stage, report in reports.items() if report.computed] == late_stages
     # Once she is linked, her chain is also the earlier file's.
     assert world.outstanding() == [EVENING]
     world.settle()
     after = world.ledger()
-    early_stages = {key: row for key, row in before.items() if key[1] in STAGES[: STAGES.index(TRACK_LINKS)]}
+    early_stages = {key: row for key, row in before.items() if key[1] not in late_stages}
     assert early_stages == {key: after[key] for key in early_stages}
     assert after[late, PEOPLE_MOVEMENTS][1] == "done"
 
@@ -123,10 +128,9 @@ def test_a_neighbour_that_goes_takes_only_the_link_with_it(worlds):
 
 def test_somebody_who_stands_there_for_days_is_settled(world):
     """A poster taken for a person makes one chain of a week: what a run of a day sees must be what the sensor sees."""
-    world.apply(tracker={"lost_after": 1e5})
     stood = np.column_stack([np.full(10, 200.0), np.full(10, 400.0)])
-    # Only the first and last moments of each day-long file are sampled.
-    seconds = np.concatenate([np.arange(5) / 10, 86_399.5 + np.arange(5) / 10])
+    # A frame every few hours of each day-long file, the last one just before the next file's first.
+    seconds = np.linspace(0, 86_399.9, 10)
     for day in range(6):
         world.film(dt.datetime(2026, 3, 1 + day, tzinfo=dt.UTC), stood, seconds=seconds)
     world.settle()

@@ -115,9 +115,9 @@ def run_and_die(world, point):
 POINTS = (
     ("while decoding", 0),
     ("the Parquet file is written, its ledger row is not", 0),
-    ("in the middle of the load of detections", 1),
-    ("the tracks are written, their ledger row is not", 1),
-    ("the old movements are deleted, the new not written", 5),
+    ("in the middle of the load of detections", 2),
+    ("the tracks are written, their ledger row is not", 2),
+    ("the old movements are deleted, the new not written", 6),
     ("the old hours are deleted, the new not written", len(STAGES)),
 )
 
@@ -134,7 +134,7 @@ def test_killed_at_every_point(worlds, clip, monkeypatch):
         process.join(60)
         assert process.exitcode == -signal.SIGKILL, point
         assert len([stage for video, stage in killed.ledger() if video == first]) == done, point
-        if done == 1:
+        if done == 2:
             assert killed.count("detections") == killed.count("tracks") == 0, point
     with no_decoding(monkeypatch):  # what was detected before the kills is kept
         killed.settle()

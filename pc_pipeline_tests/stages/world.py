@@ -23,7 +23,7 @@ from pc_pipeline.stages.runner import StageReport, day_span, model_hashes, outst
 from pc_pipeline.store import parquet, registry, rollups
 from pc_pipeline.store.digest import TableDigest, digest
 from pc_pipeline.store.postgres import connect, in_transaction
-from pc_pipeline.vision.arrays import Detections, VideoFacts
+from pc_pipeline.vision.arrays import Detections, PictureSignals, VideoFacts
 from pc_pipeline.vision.decode import probe
 from pc_pipeline.vision.detect import DecodeReport
 from pc_pipeline_tests.clips import detections_of
@@ -57,13 +57,20 @@ class World:
         site = SiteConfig.model_validate({"timezone": LONDON.key, "cameras": {"door": camera}})
         in_transaction(self.machine.dsn, lambda connection: registry.apply_site(connection, site))
 
-    def film(self, start: dt.datetime, *paths: np.ndarray, seconds: np.ndarray | None = None, zoom: int = 1) -> int:
+    def film(
+        self,
+        start: dt.datetime,
+        *paths: np.ndarray,
+        seconds: np.ndarray | None = None,
+        zoom: int = 1,
+        picture: PictureSignals | None = None,
+    ) -> int:
         """A video that shows people on these paths (foot points), ten frames a second or at these `seconds`.
 
         There is no file: its detections lie in Parquet. With `zoom` the same is shown in so many times the pixels.
         """
         detections = detections_of(paths, TALL, FPS)
-        detections = replace(detections, boxes=detections.boxes * np.float32(zoom))
+        detections = replace(detections, boxes=detections.boxes * np.float32(zoom), picture=picture)
         if seconds is not None:
             detections = replace(detections, pts_us=np.round(seconds * 1e6).astype(np.int64))
         content = hashlib.sha256(pickle.dumps(detections)).hexdigest()

@@ -10,6 +10,8 @@ Seen = tuple[dt.datetime, dt.datetime, int]
 """A track: first and last sighting, gender (0 unknown, 1 male, 2 female)."""
 Moved = tuple[dt.datetime, int, str]
 """A movement: when, of which track, `in` or `out`."""
+Stayed = tuple[dt.datetime, dt.datetime, int, str]
+"""A stay: entered, exited, of which track, in which zone; its coming and going were seen."""
 
 
 def add_recording(
@@ -24,8 +26,9 @@ def add_recording(
     camera: str = "door",
     status: str = "completed",
     line: str = "sill",
+    stays: Sequence[Stayed] = (),
 ) -> None:
-    """A video, its session, tracks numbered from 1, and movements over one line."""
+    """A video, its session, tracks numbered from 1, movements over one line, and stays in zones."""
     with connection.cursor() as cursor:
         cursor.execute("INSERT INTO cameras (camera) VALUES (%s) ON CONFLICT DO NOTHING", (camera,))
         cursor.execute(
@@ -53,6 +56,12 @@ def add_recording(
             cursor.execute(
                 "INSERT INTO people_movements VALUES (%s, %s, %s, %s, %s, %s, 0, 0, 0, 0, 0, 0, 0.5, 0, %s)",
                 (video_id, track_id, line, number, direction, ts, camera),
+            )
+        for number, (entered, exited, track_id, place) in enumerate(stays, 1):
+            cursor.execute(
+                "INSERT INTO zone_visits (video_id, track_id, zone, visit, camera, entered_at, exited_at, entered_seen,"
+                " exited_seen) VALUES (%s, %s, %s, %s, %s, %s, %s, true, true)",
+                (video_id, track_id, place, number, camera, entered, exited),
             )
 
 

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from psycopg2.extensions import connection as Connection
 
-from pc_pipeline.vision.arrays import Detections, Track
+from pc_pipeline.vision.arrays import Detections, PictureSignals, Track
 from pc_pipeline_tests.store.recorded import add_recording
 
 START = datetime(2026, 3, 2, 8, 30, 0, 250_000, tzinfo=UTC)
@@ -33,6 +33,16 @@ def some_detections(frames: int = 40, boxes: int = 3, step_us: int = 100_000, se
         confidence=random.uniform(0, 1, rows).astype(np.float32),
         class_id=np.zeros(rows, dtype=np.int16),
     )
+
+
+def some_picture(detections: Detections, seed: int = 0) -> PictureSignals:
+    """Signals at every second sampled frame, and a whole picture at every eighth."""
+    random = np.random.default_rng(seed)
+    pts = detections.pts_us[::2]
+    mean, spread, detail, change = random.uniform(0, 255, (4, len(pts))).astype(np.float32)
+    shown = np.arange(len(pts), dtype=np.int32)
+    whole = random.integers(0, 255, (len(pts[::4]), 96, 128), np.uint8)
+    return PictureSignals(pts, mean, spread, detail, change, shown, pts[::4], whole)
 
 
 def some_track(track_id: int = 1, sightings: int = 5, seed: int = 0) -> Track:

@@ -11,6 +11,7 @@ from pc_pipeline.store.detections import (
     delete_detections,
     ensure_partitions,
     insert_detections,
+    loose_boxes,
     query_detections_by_time,
 )
 from pc_pipeline.store.digest import digest
@@ -26,6 +27,17 @@ def partitions(connection) -> list[str]:
     cursor = connection.cursor()
     cursor.execute("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'detections'::regclass")
     return sorted(name for (name,) in cursor)
+
+
+def test_the_boxes_no_track_took_are_those_of_this_video_alone(connection):
+    boxes = some_detections(frames=20)
+    track_ids = np.arange(len(boxes.boxes), dtype=np.int32) % 3
+    insert_detections(connection, 7, START, boxes, track_ids)
+    insert_detections(connection, 8, START, boxes, np.zeros_like(track_ids))
+    loose = loose_boxes(connection, 7, START)
+    assert (loose.frame_number == boxes.frame_number[boxes.frame_index][track_ids == 0]).all()
+    assert (loose.boxes == boxes.boxes[track_ids == 0]).all()
+    assert loose_boxes(connection, 9, START).boxes.shape == (0, 4)
 
 
 def test_every_box_is_a_row_at_its_frames_time(connection):

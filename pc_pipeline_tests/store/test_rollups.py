@@ -257,6 +257,21 @@ def test_a_video_over_midnight_is_unrolled_in_both_days(connection):
     assert unrolled_days(connection, "door", LONDON) == set()
 
 
+def test_a_day_with_hours_is_unrolled_when_a_video_of_the_day_before_is_counted_again(connection):
+    """Somebody's stay in a zone that began in it may go on in the day's own files."""
+    following = DAY + dt.timedelta(days=1)
+    add_recording(connection, 1, at("23:00"), at("23:30"), LONDON)
+    add_recording(connection, 2, at("23:00") + 2 * HOUR, at("23:00") + 3 * HOUR, LONDON)
+    for video_id in (1, 2):
+        count_session(connection, video_id, "first")
+    for date in (DAY, following):
+        roll_hours(connection, "door", date, LONDON)
+    age(connection, 20)
+    assert unrolled_days(connection, "door", LONDON) == set()
+    count_session(connection, 1, "counted again")
+    assert unrolled_days(connection, "door", LONDON) == {DAY, following}
+
+
 def test_a_session_that_no_longer_counts_leaves_its_day_unrolled(connection):
     add_recording(connection, 1, at("10:00"), at("10:30"), LONDON)
     count_session(connection, 1, "first")

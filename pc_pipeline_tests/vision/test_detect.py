@@ -1,7 +1,6 @@
 """Detectors behind one protocol: same frames, same boxes, in order, whatever the backend."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from pc_pipeline.errors import ModelCorrupt, ModelMissing
+from pc_pipeline.ingest.site import TrackerConfig
 from pc_pipeline.vision.decode import Frame, probe
 from pc_pipeline.vision.detect import Progress, detect_video, keep_best, load_detector
 from pc_pipeline.vision.detect.hog import picture_scale
@@ -164,9 +164,6 @@ def test_hog_follows_a_real_person_across_the_picture(tmp_path):
 
     path = clips.walking_person(tmp_path / "clip.mp4")
     detector = load_detector(resolve("hog", tmp_path), 0.25, 0.6, (0,), (640, 480))
-    settings = SimpleNamespace(
-        high_confidence=0.5, new_track_confidence=0.6, min_iou=0.1, lost_after=2.0, min_duration=0.5, min_sightings=3
-    )
-    tracks, _ = track(detect_video(path, detector, 0.1)[0], settings, (640, 480))
+    tracks, _ = track(detect_video(path, detector, 0.1)[0], TrackerConfig(), (640, 480))
     assert len(tracks) == 1
     assert tracks[0].foot[0, 0] < 200 and tracks[0].foot[-1, 0] > 440

@@ -2,9 +2,10 @@
 
 import dagster as dg
 
-from pc_pipeline.defs import stage
-from pc_pipeline.defs.partitions import camera_days, this_day_and_the_day_before
+from pc_pipeline.defs import plots, stage
+from pc_pipeline.defs.partitions import camera_and_date, camera_days, this_day_and_the_day_before
 from pc_pipeline.defs.resources import Pipeline
+from pc_pipeline.errors import UserError
 from pc_pipeline.stages.fingerprints import (
     CODE_VERSIONS,
     PEOPLE_MOVEMENTS,
@@ -63,4 +64,14 @@ def zone_visits(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.Mat
 )
 def session_statistics(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
     """One row a session: in, out, unique people, by gender, peak and mean occupancy, coverage."""
-    return stage.materialized(context, pipeline, SESSION_STATISTICS)
+    from pc_pipeline.stages.day_pictures import day_pictures
+
+    report, shown = stage.run(context, pipeline, SESSION_STATISTICS)
+    try:
+        pictures = day_pictures(pipeline.machine(context), *camera_and_date(context))
+    except UserError as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
+    if pictures:
+        shown["where people were"] = plots.picture("heat map", pictures.heat_map)
+        shown["where people went"] = plots.picture("flow", pictures.flow)
+    return dg.MaterializeResult(metadata=shown, data_version=dg.DataVersion(report.fingerprint))

@@ -2,8 +2,10 @@
 
 import dagster as dg
 
+from pc_pipeline.counting.plausibility import unknown_share
 from pc_pipeline.defs import stage
-from pc_pipeline.defs.partitions import camera_days
+from pc_pipeline.defs.judged import read
+from pc_pipeline.defs.partitions import camera_and_date, camera_days
 from pc_pipeline.defs.resources import Pipeline
 from pc_pipeline.stages.fingerprints import CODE_VERSIONS, RUN_GENDER_SUMMARY, TRACK_GENDERS
 
@@ -31,4 +33,11 @@ def track_genders(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.M
 )
 def run_gender_summary(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
     """A session's people by apparent gender: unique_total, unique_male, unique_female, unique_unknown."""
-    return stage.materialized(context, pipeline, RUN_GENDER_SUMMARY)
+    from pc_pipeline.store.checks import unknown_people
+
+    report, shown = stage.run(context, pipeline, RUN_GENDER_SUMMARY)
+    camera, date = camera_and_date(context)
+    # Of all videos of the day: what the stage reports is of those it computed now.
+    of_day, _ = read(pipeline, lambda connection: unknown_people(connection, camera, date))
+    shown |= {f"{name} (day)": value for name, value in unknown_share(of_day, []).figures.items() if name != "limit"}
+    return dg.MaterializeResult(metadata=shown, data_version=dg.DataVersion(report.fingerprint))

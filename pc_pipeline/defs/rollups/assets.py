@@ -1,4 +1,4 @@
-"""`hourly_statistics` and `daily_statistics`: SQL over tracks and movements, never over detections."""
+"""`hourly_statistics` and `daily_statistics`: SQL over tracks, movements and stays, never over detections."""
 
 import datetime as dt
 from functools import partial
@@ -18,6 +18,8 @@ from pc_pipeline.defs.partitions import (
 from pc_pipeline.defs.resources import Pipeline
 from pc_pipeline.errors import UserError
 
+_DWELL = ("mean", "p50", "p90", "p95", "longest")
+
 # eager() and its like ignore old days, where late files land.
 follow = (
     dg.AutomationCondition.any_deps_updated().since_last_handled()
@@ -33,7 +35,7 @@ follow = (
     group_name="rollups",
     kinds={"sql", "postgres"},
     owners=stage.OWNERS,
-    code_version="1",
+    code_version="2",
 )
 def hourly_statistics(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
     """Counts by hour of one camera-day. An hour without video has no row: no video is not nobody came."""
@@ -43,11 +45,12 @@ def hourly_statistics(context: dg.AssetExecutionContext, pipeline: Pipeline) -> 
     camera, date = camera_and_date(context)
     zone = site().zone_info
 
-    def roll(connection: Any) -> tuple[Any, list[dict[str, Any]]]:
-        return rollups.roll_hours(connection, camera, date, zone), figures.hourly(connection, camera, date)
+    def roll(connection: Any) -> tuple[Any, list[dict[str, Any]], list[dict[str, Any]]]:
+        rolled = rollups.roll_hours(connection, camera, date, zone)
+        return rolled, figures.hourly(connection, camera, date), figures.occupancy(connection, camera, date)
 
     try:
-        (rolled, hours), _ = in_transaction(pipeline.dsn(), roll)
+        (rolled, hours, steps), _ = in_transaction(pipeline.dsn(), roll)
     except UserError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
     shown: dict[str, Any] = {
@@ -55,17 +58,23 @@ def hourly_statistics(context: dg.AssetExecutionContext, pipeline: Pipeline) -> 
         "in": rolled.entered,
         "out": rolled.exited,
         "coverage (s)": round(rolled.coverage_s, 3),
+        "added to the people inside": sum(hour["occupancy_correction"] for hour in hours),
     }
     if hours:
         labels = [hour["hour_start"].astimezone(zone).strftime("%H:%M") for hour in hours]
         shown["in and out by hour"] = plots.in_and_out(labels, hours)
         shown["hours"] = stage.table(
-            ("hour", "in", "out", "people", "peak inside", "coverage (s)"),
+            ("hour", "in", "out", "people", "peak inside", "added", "coverage (s)"),
             [
-                (label, h["entered"], h["exited"], h["unique_total"], h["peak_occupancy"], h["coverage_seconds"])
+                (
+                    label, h["entered"], h["exited"], h["unique_total"], h["peak_occupancy"], h["occupancy_correction"],
+                    h["coverage_seconds"],
+                )
                 for label, h in zip(labels, hours, strict=True)
             ],
-        )
+        )  # fmt: skip
+        shown["people inside"] = plots.inside(hours, steps, zone)
+        shown |= _zones(list(zip(labels, hours, strict=True)))
     return dg.MaterializeResult(metadata=shown)
 
 
@@ -77,7 +86,7 @@ def hourly_statistics(context: dg.AssetExecutionContext, pipeline: Pipeline) -> 
     group_name="rollups",
     kinds={"sql", "postgres"},
     owners=stage.OWNERS,
-    code_version="1",
+    code_version="2",
 )
 def daily_statistics(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
     """Counts by day, a row a camera. Unique people come from the tracks; they are never summed from the hours."""
@@ -101,17 +110,38 @@ def daily_statistics(context: dg.AssetExecutionContext, pipeline: Pipeline) -> d
         "in": sum(row["entered"] for row in rows),
         "out": sum(row["exited"] for row in rows),
         "coverage (s)": round(sum(row["coverage_seconds"] for row in rows), 3),
+        "added to the people inside": sum(row["occupancy_correction"] for row in rows),
+        "still inside at midnight": sum(row["occupancy_at_reset"] for row in rows),
     }
     if rows:
         shown["in and out by camera"] = plots.in_and_out([f"{row['camera']} {row['date']}" for row in rows], rows)
         shown["days"] = stage.table(
-            ("date", "camera", "in", "out", "people", "peak inside", "coverage (s)"),
+            ("date", "camera", "in", "out", "people", "peak inside", "added", "inside at midnight", "coverage (s)"),
             [
                 (
                     row["date"], row["camera"], row["entered"], row["exited"], row["unique_total"],
-                    row["peak_occupancy"], row["coverage_seconds"],
+                    row["peak_occupancy"], row["occupancy_correction"], row["occupancy_at_reset"],
+                    row["coverage_seconds"],
                 )
                 for row in rows
             ],
         )  # fmt: skip
+        shown |= _zones([(f"{row['date']} {row['camera']}", row) for row in rows])
     return dg.MaterializeResult(metadata=shown)
+
+
+def _zones(rows: list[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
+    """The table of stays and people inside, by zone; nothing where nobody was in any."""
+
+    def seconds(milliseconds: int | None) -> float | str:
+        return "" if milliseconds is None else milliseconds / 1000
+
+    found = [
+        (
+            label, name, zone["visits"], zone["cut"], *(seconds(zone[f"dwell_{figure}_ms"]) for figure in _DWELL),
+            zone["peak_occupancy"], round(zone["mean_occupancy"], 2),
+        )
+        for label, row in rows for name, zone in sorted(row["by_zone"].items())
+    ]  # fmt: skip
+    columns = ("when", "zone", "stays", "cut", *(f"{figure} (s)" for figure in _DWELL), "peak inside", "mean inside")
+    return {"dwell by zone": stage.table(columns, found)} if found else {}

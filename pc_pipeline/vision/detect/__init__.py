@@ -4,7 +4,7 @@ import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from pc_pipeline.errors import UnreadableVideo
 from pc_pipeline.vision.arrays import Detections, VideoFacts
+from pc_pipeline.vision.colours import strip_colours
 from pc_pipeline.vision.decode import USUAL_STEP_US, Frame, is_cut_off, probe, read_frames
 from pc_pipeline.vision.models import ModelFile
+from pc_pipeline.vision.picture import PictureWatch, holes
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 PROGRESS_EVERY_S = 0.2
 
 
@@ -64,6 +66,7 @@ class DecodeReport:
         first_pts_us, last_pts_us: of all decoded frames, µs from the video's start.
         median_step_us: the median time between decoded frames; one over the nominal rate for a single frame.
         warnings: one sentence each, such as a file that is cut off.
+        holes_us: [from, to] of the stretches in which the file has no frame, µs from the video's start.
     """
 
     frames_decoded: int
@@ -72,6 +75,7 @@ class DecodeReport:
     last_pts_us: int
     median_step_us: int
     warnings: list[str]
+    holes_us: list[list[int]] = field(default_factory=list)
 
 
 def load_detector(
@@ -126,12 +130,16 @@ def detect_video(
     numbers: array[int] = array("i")
     sampled_pts: array[int] = array("q")
     results: list[Boxes] = []
+    colours: list[NDArray[np.uint8]] = []
+    watch = PictureWatch()
     started = reported = time.monotonic()
     with closing(read_frames(path, sample_every_s, pts_seen)) as frames:
         for frame, boxes in detector.detect(frames):
             numbers.append(frame.number)
             sampled_pts.append(frame.pts_us)
             results.append(boxes)
+            colours.append(strip_colours(frame.image, boxes.boxes))
+            watch.see(frame.pts_us, frame.image)
             now = time.monotonic()
             if on_progress and now - reported >= PROGRESS_EVERY_S:
                 reported = now
@@ -150,6 +158,8 @@ def detect_video(
         boxes=np.concatenate([boxes.boxes for boxes in results]).astype(np.float32, copy=False),
         confidence=np.concatenate([boxes.confidence for boxes in results]).astype(np.float32, copy=False),
         class_id=np.concatenate([boxes.class_id for boxes in results]).astype(np.int16, copy=False),
+        colours=np.concatenate(colours),
+        picture=watch.signals(),
     )
     return detections, report
 
@@ -200,4 +210,4 @@ def _report(path: Path, facts: VideoFacts, pts_seen: "array[int]", sampled: int)
         warnings.append(f"the file says {declared_s:.1f} s, {end_s:.1f} s could be decoded: it is cut off or damaged")
     elif is_cut_off(path):
         warnings.append(f"the file ends in the middle, {end_s:.1f} s could be decoded: it is cut off")
-    return DecodeReport(len(pts), sampled, int(pts[0]), int(pts[-1]), step_us, warnings)
+    return DecodeReport(len(pts), sampled, int(pts[0]), int(pts[-1]), step_us, warnings, holes(pts, step_us))

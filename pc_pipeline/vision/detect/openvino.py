@@ -131,8 +131,14 @@ def _compile(model: ModelFile, frame_size: tuple[int, int]) -> tuple[Any, tuple[
         compiled = openvino_core().compile_model(
             _with_uint8_input(network),
             "CPU",
-            # Pinned, two processes on two cores are both tied to the same core.
-            {"PERFORMANCE_HINT": "THROUGHPUT", "ENABLE_CPU_PINNING": False},
+            {
+                "PERFORMANCE_HINT": "THROUGHPUT",
+                # Left to itself, OpenVINO computes in bfloat16 where the CPU can: box edges then fall on multiples of
+                # 2 to 4 pixels, and another machine counts otherwise.
+                "INFERENCE_PRECISION_HINT": "f32",
+                # Pinned, two processes on two cores are both tied to the same core.
+                "ENABLE_CPU_PINNING": False,
+            },
         )
     except RuntimeError as error:
         raise ModelCorrupt(f"{model.path}: OpenVINO cannot load it; delete it and fetch it again") from error

@@ -1,0 +1,70 @@
+"""Ghosts: chains of boxes that are nobody, judged by their whole life."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pc_pipeline.vision.arrays import Detections, Track
+from pc_pipeline.vision.track.sightings import Rows, shared_area
+
+if TYPE_CHECKING:
+    from pc_pipeline.ingest.site import TrackerConfig
+
+# Who is seen in less than this share of the frames from first to last was put together from scraps.
+LEAST_SEEN = 0.3
+# A world-class sprint is 12 m/s, 7 body heights a second: boxes that keep that up are scraps of several people.
+FASTEST = 7.0
+# A second box on a person: this share of it, for this share of its life, lies in another one of like height.
+INSIDE, MOSTLY, LIKE_HEIGHT = 0.7, 0.7, 1.5
+# A poster or a coat stand: so long, within this many body heights of one place, and never sure.
+STILL_S, STILL = 60.0, 0.25
+
+
+def without_scraps(pieces: list[Rows], detections: Detections, settings: "TrackerConfig") -> list[Rows]:
+    """The pieces that are somebody's: a few weak boxes are sooner a bush than a glimpse of a person, who is followed
+    without them too."""
+    return [
+        rows
+        for rows in pieces
+        if len(rows) >= settings.min_sightings or detections.confidence[rows].max() >= settings.new_track_confidence
+    ]
+
+
+def is_person(rows: Rows, detections: Detections, settings: "TrackerConfig") -> bool:
+    """Whether a chain of boxes was seen often, long and surely enough to be somebody."""
+    frames = detections.frame_index[rows]
+    times = detections.pts_us[frames]
+    return bool(
+        len(rows) >= settings.min_sightings
+        and times[-1] - times[0] >= settings.min_duration * 1e6
+        and detections.confidence[rows].max() >= settings.new_track_confidence
+        and len(rows) >= LEAST_SEEN * (frames[-1] - frames[0] + 1)
+    )
+
+
+def moves_like_a_person(track: Track, settings: "TrackerConfig") -> bool:
+    """Whether the path is neither faster than anybody runs nor that of a thing that stands there."""
+    body = float(np.median(track.height))
+    seconds = np.diff(track.time_us) / 1e6
+    speed = np.hypot(*np.diff(track.foot, axis=0).T) / body / seconds
+    away = np.hypot(*(track.foot - np.median(track.foot, axis=0)).T) / body
+    still = seconds.sum() >= STILL_S and away.max() <= STILL
+    sure = float(np.median(track.confidence)) >= settings.new_track_confidence
+    return bool(np.median(speed) <= FASTEST and (sure or not still))
+
+
+def is_second_box(track: Track, others: list[Track]) -> bool:
+    """Whether most of a track's life lies inside one longer track's box of like height: a detector that saw double."""
+    return any(_inside(track, other) for other in others if len(other.time_us) > len(track.time_us))
+
+
+def _inside(track: Track, other: Track) -> bool:
+    _, mine, theirs = np.intersect1d(track.frame_number, other.frame_number, assume_unique=True, return_indices=True)
+    if len(mine) < MOSTLY * len(track.frame_number):
+        return False
+    boxes, around = track.boxes[mine].astype(np.float64), other.boxes[theirs].astype(np.float64)
+    shared = np.array([shared_area(box[None], outer[None])[0, 0] for box, outer in zip(boxes, around, strict=True)])
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    heights = other.height[theirs] / track.height[mine]
+    double = (shared >= INSIDE * area) & (heights <= LIKE_HEIGHT) & (heights >= 1 / LIKE_HEIGHT)
+    return bool(double.sum() >= MOSTLY * len(track.frame_number))

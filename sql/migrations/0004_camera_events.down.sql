@@ -1,0 +1,2 @@
+DROP VIEW hourly_coverage;
+DROP TABLE camera_events, reference_pictures;
