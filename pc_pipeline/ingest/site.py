@@ -202,7 +202,7 @@ class CountingConfig(_Model):
     """
 
     band: Annotated[Number, Field(ge=0, le=1)] = 0.05
-    link_gap: Annotated[Number, Field(ge=0, le=60)] = 3.0
+    link_gap: Annotated[Number, Field(ge=0, le=60)] = 2.0
     anchor: Literal["foot", "center"] = "foot"
 
 

@@ -1,4 +1,4 @@
-"""The `track_links` stage: the tail of one file joined to the head of the next."""
+"""The `track_links` stage: tracks of one file joined to those of the next."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -8,10 +8,10 @@ from psycopg2.extensions import connection as Connection
 
 from pc_pipeline.counting.links import link_tracks
 from pc_pipeline.ingest.site import EffectiveCamera
-from pc_pipeline.stages.fingerprints import predecessor
+from pc_pipeline.stages.fingerprints import TRACK_LINKS, predecessor
 from pc_pipeline.stages.machine import Machine
 from pc_pipeline.stages.written import Written
-from pc_pipeline.store import counts
+from pc_pipeline.store import counts, ledger
 from pc_pipeline.store.ledger import CameraSpan, Link, Video
 from pc_pipeline.store.tracks import load_tracks
 
@@ -29,5 +29,8 @@ def write(connection: Connection, machine: Machine, span: CameraSpan, video: Vid
         later_us = (video.started_at - before.started_at) // timedelta(microseconds=1)
         joined = link_tracks(ended, begun, later_us, (video.width, video.height), config)
         links = [Link(video.video_id, head, before.video_id, tail) for tail, head in joined]
+        # Until this file came, the one after it was the next, and may have been joined to the same tracks.
+        displaced = counts.displace_links(connection, video.video_id, before.video_id)
+        ledger.forget(connection, [(other, TRACK_LINKS) for other in displaced])
     counts.replace_links(connection, video.video_id, links)
     return Written(rows=len(links), details={"links": len(links)})

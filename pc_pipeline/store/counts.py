@@ -70,6 +70,19 @@ def replace_links(connection: Connection, video_id: int, links: Sequence[Link]) 
     )
 
 
+def displace_links(connection: Connection, video_id: int, previous_video_id: int) -> list[int]:
+    """Delete the links of other videos to the tracks of the file before this one: this one has come between them.
+
+    Returns the ids of those videos.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM track_links WHERE previous_video_id = %s AND video_id <> %s RETURNING video_id",
+            (previous_video_id, video_id),
+        )
+        return sorted({displaced for (displaced,) in cursor.fetchall()})
+
+
 def _numbered(rows: Sequence[_Row], place: Callable[[_Row], tuple[Any, ...]]) -> Iterator[tuple[int, _Row]]:
     """Rows with their number, from 1, among those of the same place."""
     numbers: Counter[tuple[Any, ...]] = Counter()

@@ -1,5 +1,7 @@
 """Metrics, lines and random lines of cases made by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -41,6 +43,23 @@ def test_a_person_missed():
     assert done.scores["IDF1"] == pytest.approx(2 * 40 / (80 + 40))
     assert done.line_counts()["vertical"]["out"] == {"true": 1, "found": 0}
     assert done.random_lines.mae > 0
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_who_is_flagged_in_the_truth_is_neither_missed_nor_wrong(found):
+    aside = walk(3, (20, 60), 150, range(40))
+    truth = scene(LEFT_TO_RIGHT, RIGHT_TO_LEFT, replace(aside, confidence=np.zeros(40, np.float32)))
+    done = measure(truth, [LEFT_TO_RIGHT, RIGHT_TO_LEFT, *([aside] if found else [])])
+    assert {key: done.scores[key] for key in GOOD} == pytest.approx(dict.fromkeys(GOOD, 1.0))
+    assert done.scores["unique_true"] == 2
+
+
+def test_a_person_flagged_for_a_while_is_judged_before_and_after():
+    flagged = np.where(np.arange(40) < 10, 0, 0.9).astype(np.float32)
+    truth = scene(replace(LEFT_TO_RIGHT, confidence=flagged), RIGHT_TO_LEFT)
+    done = measure(truth, [part(LEFT_TO_RIGHT, 0, 20), RIGHT_TO_LEFT])
+    assert done.scores["recall"] == pytest.approx((30 + 40 - 20) / (30 + 40))
+    assert done.scores["precision"] == 1
 
 
 def test_a_ghost():

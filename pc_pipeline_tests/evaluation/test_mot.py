@@ -67,15 +67,16 @@ def test_a_row_is_frame_id_left_top_width_height():
     ("row", "counts"),
     [
         ("1,1,0,0,5,5,1", True),
-        ("1,1,0,0,5,5,0", False),
-        ("1,1,0,0,5,5,0,1,1.0", False),
+        ("1,1,0,0,5,5,0", True),  # there, but not to be judged
+        ("1,1,0,0,5,5,0,1,1.0", True),
+        ("1,1,0,0,5,5,0,3,1.0", False),
         ("1,1,0,0,5,5,1,1,0.3", True),
         ("1,1,0,0,5,5,1,3,0.3", False),
         ("1,1,0,0,5,5,1,-1", True),
         ("1,1,0,0,5,5,1,-4.1554,-7.3591,0", True),  # a place in the world, not a class
     ],
 )
-def test_rows_to_ignore_and_of_other_classes_do_not_count(row, counts):
+def test_rows_of_other_classes_do_not_count(row, counts):
     assert len(read_mot([row, "9,9,0,0,5,5,1"], "gt.txt").person) == 1 + counts
 
 

@@ -141,9 +141,9 @@ def test_a_gap_is_from_the_end_of_all_before():
 
 
 def test_files_further_apart_than_the_gap_are_no_neighbours():
-    late = video(2, started_at=START + dt.timedelta(minutes=10, seconds=4))
+    late = video(2, started_at=START + dt.timedelta(minutes=10, seconds=3))
     assert fp.predecessor(settled(span(video(1), late)), late) is None
-    assert fp.predecessor(settled(span(video(1), late, counting={"link_gap": 4.0})), late) is not None
+    assert fp.predecessor(settled(span(video(1), late, counting={"link_gap": 3.0})), late) is not None
 
 
 def test_a_link_concerns_every_video_its_chain_touches():

@@ -96,8 +96,9 @@ def test_a_file_that_arrives_late_makes_its_neighbours_outstanding_and_no_others
 
 
 def test_three_files_in_two_orders(worlds):
-    walk = across(75)
-    files = [(local(f"2026-03-03 10:00:{n * 2.5:04.1f}"), walk[25 * n : 25 * n + 25]) for n in range(3)]
+    """Until the one between them arrives, the first and the last are next to each other, and joined."""
+    walk = across(54)
+    files = [(local(f"2026-03-03 10:00:{n * 1.8:04.1f}"), walk[18 * n : 18 * n + 18]) for n in range(3)]
     digests = []
     for order in (files, [files[2], files[0], files[1]]):
         world = worlds()

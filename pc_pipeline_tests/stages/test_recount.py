@@ -99,7 +99,7 @@ def test_another_tracker_tracks_again_from_the_stored_boxes(counted):
 def test_every_setting_of_counting_is_taken_in(counted):
     """`link_gap` decides links, `band` and `anchor` what is counted."""
     for setting, first in (
-        ({"link_gap": 4.0}, TRACK_LINKS),
+        ({"link_gap": 3.0}, TRACK_LINKS),
         ({"band": 0.2}, PEOPLE_MOVEMENTS),
         ({"anchor": "center"}, PEOPLE_MOVEMENTS),
     ):

@@ -198,7 +198,7 @@ def test_a_file_that_vanishes_while_it_is_looked_at_keeps_its_results(world, tmp
     world.settle()
     before = world.digest()
     world.apply(detector=STRICT)
-    vanish = lambda path, progress: (tmp_path / "short.mp4").unlink()  # noqa: E731
+    vanish = lambda path, progress: (tmp_path / "short.mp4").unlink(missing_ok=True)  # noqa: E731
     usual, world.machine = world.machine, replace(world.machine, progress=vanish)
     assert "it is looked at again later" in world.run(DAY)[RAW_DETECTIONS].waiting[0][1]
     world.machine = usual

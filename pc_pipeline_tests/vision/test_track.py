@@ -208,7 +208,7 @@ class TestGhosts:
         assert tracks[0].boxes == pytest.approx(self.somebody, abs=0.05 * BODY)
 
     def test_a_child_at_a_hand_is_no_second_box(self):
-        child = self.somebody + [5, 0.5 * BODY, -5, 0]
+        child = unseen(self.somebody + [5, 0.5 * BODY, -5, 0], self.time < 0.5)
         assert len(tracked(seen([self.somebody, child], self.time)[0])[0]) == 2
 
     def test_a_poster_that_stands_for_two_minutes_and_a_person_who_does(self):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pc_pipeline.vision.arrays import Detections, Track
-from pc_pipeline.vision.track.sightings import Rows, shared_area
+from pc_pipeline.vision.track.sightings import Rows
 
 if TYPE_CHECKING:
     from pc_pipeline.ingest.site import TrackerConfig
@@ -44,6 +44,8 @@ def is_person(rows: Rows, detections: Detections, settings: "TrackerConfig") -> 
 
 def moves_like_a_person(track: Track, settings: "TrackerConfig") -> bool:
     """Whether the path is neither faster than anybody runs nor that of a thing that stands there."""
+    if len(track.time_us) < 2:
+        return True
     body = float(np.median(track.height))
     seconds = np.diff(track.time_us) / 1e6
     speed = np.hypot(*np.diff(track.foot, axis=0).T) / body / seconds
@@ -54,8 +56,12 @@ def moves_like_a_person(track: Track, settings: "TrackerConfig") -> bool:
 
 
 def is_second_box(track: Track, others: list[Track]) -> bool:
-    """Whether most of a track's life lies inside one longer track's box of like height: a detector that saw double."""
-    return any(_inside(track, other) for other in others if len(other.time_us) > len(track.time_us))
+    """Whether most of a track's life lies inside another one's box of like height, longer, or seen more surely."""
+    return any(_inside(track, other) for other in others if _rank(other) > _rank(track))
+
+
+def _rank(track: Track) -> tuple[float, ...]:
+    return (len(track.time_us), float(track.confidence.sum()), *track.boxes[0].tolist())
 
 
 def _inside(track: Track, other: Track) -> bool:
@@ -63,7 +69,8 @@ def _inside(track: Track, other: Track) -> bool:
     if len(mine) < MOSTLY * len(track.frame_number):
         return False
     boxes, around = track.boxes[mine].astype(np.float64), other.boxes[theirs].astype(np.float64)
-    shared = np.array([shared_area(box[None], outer[None])[0, 0] for box, outer in zip(boxes, around, strict=True)])
+    corners = np.minimum(boxes[:, 2:], around[:, 2:]) - np.maximum(boxes[:, :2], around[:, :2])
+    shared = np.maximum(corners, 0).prod(axis=1)
     area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
     heights = other.height[theirs] / track.height[mine]
     double = (shared >= INSIDE * area) & (heights <= LIKE_HEIGHT) & (heights >= 1 / LIKE_HEIGHT)

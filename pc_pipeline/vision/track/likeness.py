@@ -14,6 +14,7 @@ from pc_pipeline.vision.track.sightings import Floats, Rows, Sightings
 
 # A box that others cover by more than this share shows their colours too.
 CLEAR_VIEW = 0.15
+COVERED_WEIGHT = 0.02
 # Colours of the last and first so many seconds are compared: a person turns around in a few.
 LOOK_BACK_S = 2.0
 PIECE_S = 1.0
@@ -73,15 +74,35 @@ class Likeness:
     def _difference(self, one: Floats, other: Floats) -> Floats:
         return np.log1p(((one - other) ** 2 / (2 * self._variance)).mean(axis=-1))
 
+    def at_cuts(self, rows: Rows, steps: Rows) -> tuple[Floats, Floats]:
+        """float64[K], nats: that who comes before each of `steps` (places in `rows`) is who comes from it on.
+
+        And float64[K], how far the colours differ, which goes on growing where the evidence has reached its bound.
+        """
+        time = self._sightings.time[rows]
+        colours, clear, weight = (np.cumsum(part, axis=0) for part in self._weighed(rows))
+
+        def between(low: Rows, high: Rows) -> tuple[Floats, Floats]:
+            total, seen, weighed = (
+                part[high - 1] - np.where(low > 0, part[low - 1].T, 0).T for part in (colours, clear, weight)
+            )
+            return total / weighed[:, None], seen
+
+        before = between(np.searchsorted(time, time[steps - 1] - LOOK_BACK_S), steps)
+        after = between(steps, np.searchsorted(time, time[steps] + LOOK_BACK_S, side="right"))
+        return self.evidence(before, after), self._difference(before[0], after[0])
+
+    def _weighed(self, rows: Rows) -> tuple[Floats, Floats, Floats]:
+        """Of each box its colours by their weight, whether it is in clear view, and the weight."""
+        assert self._sightings.colours is not None
+        clear = self._sightings.covered[rows] < CLEAR_VIEW
+        weight = np.where(clear, 1.0, COVERED_WEIGHT)
+        return self._sightings.colours[rows] * weight[:, None], clear.astype(np.float64), weight
+
     def _mean(self, stretches: list[Rows]) -> tuple[Floats, Floats]:
-        colours, covered = self._sightings.colours, self._sightings.covered
-        assert colours is not None
-        means, clear = np.empty((len(stretches), colours.shape[1])), np.empty(len(stretches))
-        for i, rows in enumerate(stretches):
-            in_view = covered[rows] < CLEAR_VIEW
-            means[i] = np.average(colours[rows], axis=0, weights=np.where(in_view, 1.0, 0.02))
-            clear[i] = in_view.sum()
-        return means, clear
+        starts = np.cumsum([0, *(len(rows) for rows in stretches[:-1])])
+        colours, clear, weight = (np.add.reduceat(part, starts) for part in self._weighed(np.concatenate(stretches)))
+        return colours / weight[:, None], clear
 
     def _learn(self, tracklets: list[Rows]) -> None:
         pieces = [self._pieces(rows) for rows in tracklets]

@@ -95,6 +95,7 @@ def _round(
     chosen = _best_total(joins, len(chains))
     if margin > 0:
         chosen = chosen[_beats_rivals(joins, chosen, begin, end, margin)]
+    chosen = _strongest(joins, chosen)
     return dict(zip(joins.tail[chosen].tolist(), joins.head[chosen].tolist(), strict=True))
 
 
@@ -181,6 +182,18 @@ def _best_total(joins: _Joins, count: int) -> Rows:
     goes_on = np.full(count, -1)
     goes_on[tails] = heads
     return np.flatnonzero(goes_on[joins.tail] == joins.head)
+
+
+def _strongest(joins: _Joins, chosen: Rows) -> Rows:
+    """Of the chosen joins the strongest that share no chain: a join on one side tells more of the other side."""
+    taken: set[int] = set()
+    kept = []
+    for join in chosen[np.argsort(-joins.nats[chosen], kind="stable")]:
+        pair = {int(joins.tail[join]), int(joins.head[join])}
+        if not pair & taken:
+            taken |= pair
+            kept.append(join)
+    return np.array(kept, np.intp)
 
 
 def _beats_rivals(joins: _Joins, chosen: Rows, begin: Floats, end: Floats, margin: float) -> NDArray[np.bool_]:

@@ -6,7 +6,7 @@ motion, or the colours before and after are two people's, it is cut; `linking` t
 
 import numpy as np
 
-from pc_pipeline.vision.track.likeness import Likeness
+from pc_pipeline.vision.track.likeness import LOOK_BACK_S, Likeness
 from pc_pipeline.vision.track.motion import followed, misfit, predicted
 from pc_pipeline.vision.track.sightings import Floats, Rows, Sightings
 
@@ -14,8 +14,8 @@ from pc_pipeline.vision.track.sightings import Floats, Rows, Sightings
 MOST_MISFIT = 30.0
 # Nats: e² times likelier two people than one.
 LEAST_LIKE = -2.0
-# Of seams this near to each other the worst is the one.
-NEIGHBOURS_S = 1.0
+# Of seams this near to each other the worst is the one: colours are looked at so far around.
+NEIGHBOURS_S = LOOK_BACK_S
 # Shorter tracklets have no inside to judge by.
 _SHORTEST = 6
 _MARGIN = 2
@@ -39,10 +39,8 @@ def split_at_seams(sightings: Sightings, tracklets: list[Rows], likeness: Likene
         squares, _ = misfit(ended, begun)
         badness = squares / MOST_MISFIT - 1
         if likeness.tells:
-            like = likeness.evidence(
-                likeness.ends([rows[:step] for step in steps]), likeness.begins([rows[step:] for step in steps])
-            )
-            badness = np.where(squares > MOST_MISFIT, badness, like / LEAST_LIKE - 1)
+            like, differ = likeness.at_cuts(rows, steps)
+            badness = np.where(squares > MOST_MISFIT, badness, np.where(like < LEAST_LIKE, differ, 0))
         cuts = _worst(steps, badness, sightings.time[rows[steps]])
         pieces += np.split(rows, cuts)
     return sorted(pieces, key=lambda rows: int(rows[0]))

@@ -62,15 +62,15 @@ def _covered(boxes: Floats, offsets: NDArray[np.int64]) -> Floats:
     share = np.zeros(len(boxes))
     for start, end in zip(offsets[:-1], offsets[1:], strict=True):
         if end - start > 1:
-            shared = shared_area(boxes[start:end], boxes[start:end])
+            shared = _shared_area(boxes[start:end])
             area = np.maximum(np.diagonal(shared).copy(), 1e-9)
             np.fill_diagonal(shared, 0)
             share[start:end] = (shared / area[:, None]).max(axis=1)
     return share
 
 
-def shared_area(boxes: Floats, others: Floats) -> Floats:
-    """float64[N, M], square pixels: what each of float64[N, 4] boxes has in common with each of float64[M, 4]."""
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+def _shared_area(boxes: Floats) -> Floats:
+    """float64[N, N], square pixels: what each two of float64[N, 4] boxes have in common."""
+    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
     return np.maximum(high - low, 0).prod(axis=2)

@@ -33,13 +33,15 @@ def smoothed(time: Floats, boxes: Floats, seen: NDArray[np.bool_]) -> Floats:
     """The person's boxes at every time, seen or not.
 
     Args:
-        time: float64[S], seconds, increasing; at least two.
+        time: float64[S], seconds, increasing.
         boxes: float64[S, 4], x1, y1, x2, y2, pixels; any box where nothing was seen.
         seen: bool[S]; the first and last are.
 
     Returns:
         float64[S, 4], pixels.
     """
+    if len(time) < 2:
+        return boxes
     weight = seen / max(1.0, GAIT_S / float(np.median(np.diff(time))))
     width, height = np.maximum(boxes[:, 2:] - boxes[:, :2], 1.0).T
     tall = np.exp(_robust(time, np.log(height), weight, HEIGHT_SD, HEIGHT_DRIFT))

@@ -117,6 +117,16 @@ def test_of_two_who_might_go_on_the_better_fit_does():
     assert sorted(sorted(set(owner[rows].tolist())) for rows in chains) == [[0, 1], [2]]
 
 
+def test_of_two_who_might_go_on_the_one_of_like_height_does():
+    people, time = before_and_after(1, aside=0.1)
+    smaller, _ = before_and_after(1, aside=-0.1, tall=0.75 * BODY)
+    detections, owner = seen([*people, smaller[1] - [0, 12.5, 0, 12.5]], time)
+    sightings = sightings_of(detections, FRAME)
+    pieces = [np.flatnonzero(owner == person) for person in range(3)]
+    chains = link(sightings, pieces, Likeness(sightings, pieces), GAP)
+    assert [0, 1] in [sorted(set(owner[rows].tolist())) for rows in chains]
+
+
 @pytest.mark.parametrize(
     ("jump", "colours"), [(1.0, None), (0.0, (RED, BLUE, RED, BLUE))], ids=["by a leap", "by other clothes"]
 )
@@ -158,7 +168,15 @@ def test_tracklets_end_where_it_is_unclear_who_is_who_and_nowhere_else():
     runs = tracklets(detections, sightings_of(detections, FRAME))
     assert all(len(set(owner[rows].tolist())) == 1 for rows in runs)
     assert [len(rows) for rows in runs if owner[rows[0]] == 2] == [len(time)]
-    assert max(len(rows) for rows in runs if owner[rows[0]] < 2) >= 15
+    assert 15 <= max(len(rows) for rows in runs if owner[rows[0]] < 2) < len(time)
+
+
+def test_two_who_walk_abreast_are_a_tracklet_each():
+    time = times(4, 10)
+    abreast = [walker(time, (300 + side * BODY, 400), (0.4, 0)) for side in (0, 0.4)]
+    detections, owner = seen(abreast, time, noise=0.02)
+    runs = tracklets(detections, sightings_of(detections, FRAME))
+    assert [owner[rows].tolist() for rows in runs] == [[0] * len(time), [1] * len(time)]
 
 
 def test_a_frame_without_a_box_ends_a_tracklet():
