@@ -157,7 +157,7 @@ class TrackerConfig(_Model):
         min_sightings: tracks with fewer sightings are dropped.
     """
 
-    new_track_confidence: Share = 0.6
+    new_track_confidence: Share = 0.5
     lost_after: Annotated[Number, Field(gt=0)] = 3.0
     min_duration: Seconds = 0.5
     min_sightings: Annotated[Whole, Field(ge=1)] = 3

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 # Who is seen in less than this share of the frames from first to last was put together from scraps.
 LEAST_SEEN = 0.3
+# A glimpse of a box or two is believed where the detector is this sure.
+SURE_GLIMPSE = 0.6
 # A world-class sprint is 12 m/s, 7 body heights a second: boxes that keep that up are scraps of several people.
 FASTEST = 7.0
 # A second box on a person: this share of it, for this share of its life, lies in another one of like height.
@@ -26,7 +28,7 @@ def without_scraps(pieces: list[Rows], detections: Detections, settings: "Tracke
     return [
         rows
         for rows in pieces
-        if len(rows) >= settings.min_sightings or detections.confidence[rows].max() >= settings.new_track_confidence
+        if len(rows) >= settings.min_sightings or detections.confidence[rows].max() >= SURE_GLIMPSE
     ]
 
 
