@@ -10,11 +10,11 @@ from pc_pipeline.stages.detecting import check_unchanged
 from pc_pipeline.stages.machine import Machine
 from pc_pipeline.stages.written import Written
 from pc_pipeline.store import counts, sessions
-from pc_pipeline.store.detections import loose_boxes
+from pc_pipeline.store.detections import seen_boxes
 from pc_pipeline.store.ledger import CameraSpan, Video
 from pc_pipeline.store.tracks import load_tracks
 from pc_pipeline.vision import models
-from pc_pipeline.vision.gender import UNKNOWN, TrackGender, classify
+from pc_pipeline.vision.gender import UNKNOWN, TrackGender, as_seen, classify
 
 
 def write(connection: Connection, machine: Machine, span: CameraSpan, video: Video, fingerprint: str) -> Written:
@@ -28,11 +28,13 @@ def write(connection: Connection, machine: Machine, span: CameraSpan, video: Vid
     if config.gender.model and video.status == "present":
         model = models.resolve(config.gender.model, machine.models_dir)
         sessions.save_model(connection, model)
-        loose = loose_boxes(connection, video.video_id, video.started_at)
+        seen = seen_boxes(connection, video.video_id, video.started_at)
         path = Path(video.path)
         check_unchanged(path, video)
         try:
-            genders = classify(path, tracks, loose, model, config.gender, (video.width, video.height))
+            genders = classify(
+                path, as_seen(tracks, seen), seen.loose(), model, config.gender, (video.width, video.height)
+            )
         except UnreadableVideo as error:
             raise SourceChanged(f"{error}; its genders are told later") from error
         check_unchanged(path, video)

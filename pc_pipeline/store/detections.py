@@ -13,7 +13,7 @@ from psycopg2.extensions import make_dsn
 from pc_pipeline.store.load import Loader, LoadReport, LoadSettings, fetch_rows, timestamps
 from pc_pipeline.store.postgres import connect
 from pc_pipeline.vision.arrays import Detections
-from pc_pipeline.vision.gender import LooseBoxes
+from pc_pipeline.vision.gender import SeenBoxes
 
 # A row as `query_detections_by_time` returns it.
 DETECTION = np.dtype(
@@ -97,16 +97,17 @@ def query_detections_by_time(
     )
 
 
-def loose_boxes(connection: Connection, video_id: int, started_at: datetime) -> LooseBoxes:
-    """One video's detections that no track took."""
+def seen_boxes(connection: Connection, video_id: int, started_at: datetime) -> SeenBoxes:
+    """One video's detections, with the track that took each."""
     rows = fetch_rows(
         connection,
-        "SELECT frame_number, x1, y1, x2, y2 FROM detections WHERE video_id = %s AND ts >= %s AND ts < %s"
-        " AND track_id = 0 ORDER BY frame_number, detection_index",
+        "SELECT track_id, frame_number, x1, y1, x2, y2 FROM detections WHERE video_id = %s AND ts >= %s AND ts < %s"
+        " ORDER BY frame_number, detection_index",
         (video_id, started_at, started_at + timedelta(hours=25)),
-        np.dtype([("frame_number", "i4"), *((edge, "f4") for edge in ("x1", "y1", "x2", "y2"))]),
+        np.dtype([("track_id", "i4"), ("frame_number", "i4"), *((edge, "f4") for edge in ("x1", "y1", "x2", "y2"))]),
     )
-    return LooseBoxes(rows["frame_number"], np.column_stack([rows[edge] for edge in ("x1", "y1", "x2", "y2")]))
+    boxes = np.column_stack([rows[edge] for edge in ("x1", "y1", "x2", "y2")])
+    return SeenBoxes(rows["track_id"], rows["frame_number"], boxes)
 
 
 def ensure_partitions(connection: Connection, start: datetime, end: datetime) -> list[str]:

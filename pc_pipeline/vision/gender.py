@@ -7,7 +7,7 @@ than the crops disagree.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from pc_pipeline.vision.models import ModelFile, openvino_core, read_openvino
 if TYPE_CHECKING:
     from pc_pipeline.ingest.site import GenderConfig
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 UNKNOWN, MALE, FEMALE = 0, 1, 2
 BATCH = 16
 # A box that comes this near (body heights) to the left, right or lower edge may be of a person cut off by it: in a
@@ -35,6 +35,8 @@ TOP_EDGE_PX = 2.0
 LEAST_ASPECT = 2.0
 # Less sure boxes are more likely of a part of a person, or of somebody behind something, than of one in full view.
 LEAST_CONFIDENCE = 0.5
+# A seen box this much shorter (or taller) than its person is cut off by a desk, a sign, somebody (or is two people).
+LEAST_SHOWN = 0.85
 # Seconds: when two people merge, one box is left of them for a moment before and after the two overlap.
 NEAR_S = 0.5
 # Fewer crops are no vote.
@@ -62,6 +64,26 @@ class TrackGender:
 
 
 @dataclass(frozen=True)
+class SeenBoxes:
+    """The boxes of a video as the detector gave them, where tracks hold a smoothed path.
+
+    Attributes:
+        track_id: int32[N], 0 where no track took the box.
+        frame_number: int32[N], in order.
+        boxes: float32[N, 4], x1, y1, x2, y2 in pixels of the upright frame.
+    """
+
+    track_id: NDArray[np.int32]
+    frame_number: NDArray[np.int32]
+    boxes: NDArray[np.float32]
+
+    def loose(self) -> "LooseBoxes":
+        """Those that no track took."""
+        free = self.track_id == 0
+        return LooseBoxes(self.frame_number[free], self.boxes[free])
+
+
+@dataclass(frozen=True)
 class LooseBoxes:
     """Detections that no track took: somebody may stand there all the same.
 
@@ -86,7 +108,7 @@ def classify(
 
     Args:
         path: the video; if it ends earlier than the tracks do, what is left of the crops decides.
-        tracks: all tracks of the video, since they may hide each other.
+        tracks: all tracks of the video (`as_seen`), since they may hide each other.
         loose: the video's detections in no track, which may hide somebody too.
         model: BGR 0..255 person crops in, P(male) first in the first output
             (`person-attributes-recognition-crossroad-0230`).
@@ -120,6 +142,25 @@ def classify(
                     judge_waiting()
         judge_waiting()
     return [_verdict(one.track_id, values, config) for one, values in zip(tracks, log_odds, strict=True)]
+
+
+def as_seen(tracks: Sequence[Track], seen: SeenBoxes) -> list[Track]:
+    """The tracks with the boxes the detector gave: a smoothed path is whole where the person was not in full view.
+
+    Sightings whose box is not as tall as the person, and those without a box, are flagged `interpolated`.
+    """
+    order = np.argsort(seen.track_id, kind="stable")
+    ids = seen.track_id[order]
+    found = []
+    for one in tracks:
+        rows = order[np.searchsorted(ids, one.track_id, "left") : np.searchsorted(ids, one.track_id, "right")]
+        _, mine, theirs = np.intersect1d(one.frame_number, seen.frame_number[rows], return_indices=True)
+        boxes = one.boxes.copy()
+        boxes[mine] = seen.boxes[rows[theirs]]
+        shown = (boxes[:, 3] - boxes[:, 1]) / np.maximum(one.height, 1e-9)
+        whole = np.isin(np.arange(len(boxes)), mine) & (shown >= LEAST_SHOWN) & (shown <= 1 / LEAST_SHOWN)
+        found.append(replace(one, boxes=boxes, interpolated=one.interpolated | ~whole))
+    return found
 
 
 def choose_sightings(

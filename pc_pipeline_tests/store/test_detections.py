@@ -11,8 +11,8 @@ from pc_pipeline.store.detections import (
     delete_detections,
     ensure_partitions,
     insert_detections,
-    loose_boxes,
     query_detections_by_time,
+    seen_boxes,
 )
 from pc_pipeline.store.digest import digest
 from pc_pipeline.store.load import LoadSettings
@@ -34,10 +34,12 @@ def test_the_boxes_no_track_took_are_those_of_this_video_alone(connection):
     track_ids = np.arange(len(boxes.boxes), dtype=np.int32) % 3
     insert_detections(connection, 7, START, boxes, track_ids)
     insert_detections(connection, 8, START, boxes, np.zeros_like(track_ids))
-    loose = loose_boxes(connection, 7, START)
+    seen = seen_boxes(connection, 7, START)
+    assert (seen.track_id == track_ids).all() and (seen.boxes == boxes.boxes).all()
+    loose = seen.loose()
     assert (loose.frame_number == boxes.frame_number[boxes.frame_index][track_ids == 0]).all()
     assert (loose.boxes == boxes.boxes[track_ids == 0]).all()
-    assert loose_boxes(connection, 9, START).boxes.shape == (0, 4)
+    assert seen_boxes(connection, 9, START).boxes.shape == (0, 4)
 
 
 def test_every_box_is_a_row_at_its_frames_time(connection):

@@ -19,7 +19,9 @@ from pc_pipeline.vision.gender import (
     MALE,
     UNKNOWN,
     LooseBoxes,
+    SeenBoxes,
     _verdict,
+    as_seen,
     choose_sightings,
     classify,
     fit_calibration,
@@ -68,6 +70,22 @@ WHOLE = (200, 100, 260, 300)
 )
 def test_unfit_sightings_are_never_shown_to_the_model(box, why):
     assert chosen(a_track(1, [box] * 10)) == [[]], why
+
+
+def test_a_person_half_hidden_behind_a_desk_is_never_shown_though_the_path_is_whole():
+    boxes = np.array([WHOLE] * 20, np.float32)
+    boxes[10:, 3] -= 80  # the legs are behind the desk
+    seen = SeenBoxes(np.ones(20, np.int32), np.arange(20, dtype=np.int32), boxes)
+    (track,) = as_seen([a_track(1, [WHOLE] * 20)], seen)
+    assert (track.boxes == boxes).all()
+    assert track.interpolated.tolist() == [False] * 10 + [True] * 10
+    (picked,) = chosen(track)
+    assert picked and max(picked) < 10
+
+
+def test_a_sighting_without_a_box_is_never_shown():
+    seen = SeenBoxes(np.full(3, 2, np.int32), np.arange(3, dtype=np.int32), np.array([WHOLE] * 3, np.float32))
+    assert chosen(*as_seen([a_track(1, [WHOLE] * 3)], seen)) == [[]]
 
 
 def test_guessed_and_unsure_boxes_are_never_shown_to_the_model():
