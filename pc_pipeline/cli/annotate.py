@@ -141,20 +141,18 @@ def _made_now(
 ) -> "Told":
     import numpy as np
 
+    from pc_pipeline.cli.config import chosen_camera, configured_lines
     from pc_pipeline.cli.process import bars
-    from pc_pipeline.counting.geometry import Line
     from pc_pipeline.ingest.site import CameraConfig, SiteConfig, load_site
     from pc_pipeline.stages import annotating
 
     file = config_file or (settings.site_file if settings.site_file.exists() else None)
     site = load_site(file) if file else SiteConfig(timezone="UTC")
-    names = ", ".join(site.cameras) or "none"
-    if camera is None and config_file and len(site.cameras) > 1:
-        raise ConfigError(f"{file} has several cameras: say which with --camera ({names}).")
-    if camera is None and config_file and site.cameras:
-        (camera,) = site.cameras
-    if camera is not None and camera not in site.cameras:
-        raise ConfigError(f"{file or 'There is no site file, so it'} has no camera '{camera}'. Cameras: {names}.")
+    if camera and not file:
+        raise ConfigError("--camera names a camera of a site file: give that with --config.")
+    # Of the site file in force, no camera is meant unless it is named: whose video this is, nobody said.
+    if file and (config_file or camera):
+        camera = chosen_camera(site, file, camera)
     config = site.effective(camera or "")
     if model:
         config = config.model_copy(update={"detector": config.detector.model_copy(update={"model": model})})
@@ -163,7 +161,7 @@ def _made_now(
         return annotating.looked_at(
             video,
             config,
-            {name: Line(line.start, line.end, line.in_side) for name, line in drawn.lines.items()},
+            configured_lines(drawn),
             {name: np.array(zone.points, np.float64) for name, zone in drawn.zones.items()},
             settings.models_dir,
             settings.raw_detections_dir,

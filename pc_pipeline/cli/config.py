@@ -7,13 +7,17 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from pc_pipeline.errors import ConfigError
-from pc_pipeline.ingest.site import SiteConfig, ZoneRow, load_site, zone_rows
+from pc_pipeline.ingest.site import CameraConfig, SiteConfig, ZoneRow, load_site, zone_rows
 from pc_pipeline.ingest.yaml_lines import SiteFileError
 from pc_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from pc_pipeline.counting.geometry import Line
 
 FILE = click.Path(path_type=Path)
 
@@ -121,6 +125,27 @@ def _summary(site: SiteConfig) -> str:
     }
     named = ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for word, count in counts.items())
     return f"{named}; time zone {site.timezone}."
+
+
+def chosen_camera(site: SiteConfig, file: Path, camera: str | None) -> str | None:
+    """The camera that `--camera` names, or the only one of the site file; None where the file has none.
+
+    Raises:
+        ConfigError: there is no such camera, or there are several and none is named.
+    """
+    names = ", ".join(site.cameras) or "none"
+    if camera is None and len(site.cameras) > 1:
+        raise ConfigError(f"{file} has several cameras: say which with --camera ({names}).")
+    if camera is not None and camera not in site.cameras:
+        raise ConfigError(f"{file} has no camera '{camera}'. Cameras: {names}.")
+    return camera or next(iter(site.cameras), None)
+
+
+def configured_lines(camera: CameraConfig) -> "dict[str, Line]":
+    """A camera's lines by name, as they are drawn in the site file."""
+    from pc_pipeline.counting.geometry import Line
+
+    return {name: Line(line.start, line.end, line.in_side) for name, line in camera.lines.items()}
 
 
 def _row(row: ZoneRow, site: SiteConfig) -> str:

@@ -95,27 +95,18 @@ def _configuration(
     config_file: Path | None, camera: str | None, model: str | None, sample_every: float | None
 ) -> "tuple[EffectiveCamera, dict[str, Line]]":
     """The camera's settings and lines, with what the options say over them."""
-    from pc_pipeline.counting.geometry import Line
+    from pc_pipeline.cli.config import chosen_camera, configured_lines
     from pc_pipeline.evaluation.lines import USUAL_LINES
-    from pc_pipeline.ingest.site import SiteConfig, load_site
+    from pc_pipeline.ingest.site import CameraConfig, SiteConfig, load_site
 
     if camera and not config_file:
         raise ConfigError("--camera names a camera of a site file: give that with --config.")
     site = load_site(config_file) if config_file else SiteConfig(timezone="UTC")
-    name = camera or ""
-    if config_file and site.cameras:
-        names = ", ".join(site.cameras)
-        if camera is None and len(site.cameras) > 1:
-            raise ConfigError(f"{config_file} has several cameras: say which with --camera ({names}).")
-        name = camera or next(iter(site.cameras))
-        if name not in site.cameras:
-            raise ConfigError(f"{config_file} has no camera '{name}'. Cameras: {names}.")
-    config = site.effective(name)
+    name = chosen_camera(site, config_file, camera) if config_file else None
+    config = site.effective(name or "")
     changed = {key: value for key, value in (("model", model), ("sample_every", sample_every)) if value is not None}
     config = config.model_copy(update={"detector": config.detector.model_copy(update=changed)})
-    drawn = site.cameras[name].lines if name in site.cameras else {}
-    lines = {name: Line(line.start, line.end, line.in_side) for name, line in drawn.items()}
-    return config, lines or dict(USUAL_LINES)
+    return config, configured_lines(site.cameras[name] if name else CameraConfig()) or dict(USUAL_LINES)
 
 
 def evaluate_video(

@@ -1,7 +1,6 @@
 """`pc process`: count the people in videos, through Dagster, without a daemon."""
 
 import datetime as dt
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -71,11 +70,13 @@ def process(
     is registered, without lines. A file that is not counted is named with its reason, and the others go on: the exit
     code is then 1.
     """
+    from pc_pipeline.cli.report import echo_json
+
     settings = _settings(db_dsn)
     resource = {"db_batch_size": db_batch_size, "db_flush_interval_ms": db_flush_interval_ms, "redis": redis}
     report = process_videos(settings, videos, camera, start, config_file, resource, quiet=as_json)
     if as_json:
-        click.echo(json.dumps(report, indent=2, default=str))
+        echo_json(report)
     else:
         _print_report(report)
     context.exit(1 if report["not_counted"] or report["failures"] else 0)

@@ -62,7 +62,8 @@ def _print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
-def _echo_json(value: Any) -> None:
+def echo_json(value: Any) -> None:
+    """JSON for machines; moments are in ISO 8601."""
     click.echo(json.dumps(value, indent=2, default=lambda v: v.isoformat() if hasattr(v, "isoformat") else str(v)))
 
 
@@ -70,16 +71,14 @@ def _echo_json(value: Any) -> None:
 @_options
 def summary(camera: str | None, date: dt.datetime | None, as_json: bool) -> None:
     """The dashboard's figures: all data, unless --camera or --date narrow it."""
-    from pc_pipeline.store import events, figures
+    from pc_pipeline.store import figures
 
     def read(connection: Any, zone: Any) -> dict[str, Any]:
-        found = events.events(connection, zone, camera, _day(date))
-        shown = figures.summary(connection, zone, dt.datetime.now(zone).date(), camera, _day(date))
-        return {**shown, "camera_events": dict(Counter(event["kind"] for event in found))}
+        return figures.summary(connection, zone, dt.datetime.now(zone).date(), camera, _day(date))
 
     shown = _read(read, camera)
     if as_json:
-        _echo_json(shown)
+        echo_json(shown)
     else:
         print_summary(shown)
 
@@ -93,7 +92,7 @@ def print_summary(shown: dict[str, Any]) -> None:
     for name, line in shown["by_line"].items():
         click.echo(f"  {name}: {line['in']} in, {line['out']} out")
     click.echo(f"coverage  {shown['coverage_seconds']:.1f} s of video")
-    if shown.get("camera_events"):
+    if shown["camera_events"]:
         kinds = ", ".join(f"{number} {kind}" for kind, number in shown["camera_events"].items())
         click.echo(f"doubts    {kinds}: `pc events` lists them")
     click.echo(
@@ -111,7 +110,7 @@ def tracks(camera: str | None, date: dt.datetime | None, limit: int, as_json: bo
 
     rows = _read(lambda connection, zone: figures.tracks(connection, zone, limit, camera, _day(date)), camera)
     if as_json:
-        _echo_json(rows)
+        echo_json(rows)
         return
     _print_table(
         f"{len(rows)} tracks",
@@ -127,14 +126,14 @@ def tracks(camera: str | None, date: dt.datetime | None, limit: int, as_json: bo
     )  # fmt: skip
 
 
-_COLUMNS = ("in", "out", "people", "m/f/?", "peak", "mean", "covered s", "events")
+_COLUMNS = ("in", "out", "people", "m/f/?", "peak", "mean", "corrected", "covered s", "events")
 
 
 def _figures(row: dict[str, Any]) -> tuple[Any, ...]:
     if row["no_data"]:
         return "no data", *[""] * (len(_COLUMNS) - 2), _touching(row["events"])
     genders = f"{row['unique_male']}/{row['unique_female']}/{row['unique_unknown']}"
-    inside = (row["peak_occupancy"], row["mean_occupancy"])
+    inside = (row["peak_occupancy"], row["mean_occupancy"], row["occupancy_correction"])
     figures = (row["entered"], row["exited"], row["unique_total"], genders, *inside, row["coverage_seconds"])
     return *figures, _touching(row["events"])
 
@@ -157,8 +156,9 @@ def _touching(events: Sequence[dict[str, Any]]) -> str:
 def hourly(camera: str | None, date: dt.datetime | None, as_json: bool) -> None:
     """Counts by hour, for every hour of the days that have video. "no data": no video, which is not nobody.
 
-    `people` were seen (`m/f/?`: male, female, unknown), `peak` and `mean` were inside, `covered` is seconds of video,
-    `events` are gaps and a picture that is black, covered, frozen, moved or at another frame rate.
+    `people` were seen (`m/f/?`: male, female, unknown), `peak` and `mean` were inside, once `corrected` for so many who
+    left without having been seen to come. `covered` is seconds of video, `events` are gaps and a picture that is black,
+    covered, frozen, moved or at another frame rate.
     """
     from pc_pipeline.store import events, figures
 
@@ -169,7 +169,7 @@ def hourly(camera: str | None, date: dt.datetime | None, as_json: bool) -> None:
 
     zone, rows = _read(read, camera)
     if as_json:
-        _echo_json(rows)
+        echo_json(rows)
         return
     _print_table(
         "Counts by hour",
@@ -183,8 +183,9 @@ def hourly(camera: str | None, date: dt.datetime | None, as_json: bool) -> None:
 def daily(camera: str | None, date: dt.datetime | None, as_json: bool) -> None:
     """Counts by day, from a camera's first day to its last. "no data": no video, which is not nobody.
 
-    `people` were seen (`m/f/?`: male, female, unknown), `peak` and `mean` were inside, `covered` is seconds of video,
-    `events` are gaps and a picture that is black, covered, frozen, moved or at another frame rate.
+    `people` were seen (`m/f/?`: male, female, unknown), `peak` and `mean` were inside, once `corrected` for so many who
+    left without having been seen to come. `covered` is seconds of video, `events` are gaps and a picture that is black,
+    covered, frozen, moved or at another frame rate.
     """
     from pc_pipeline.store import events, figures
 
@@ -201,7 +202,7 @@ def daily(camera: str | None, date: dt.datetime | None, as_json: bool) -> None:
 
     rows = _read(read, camera)
     if as_json:
-        _echo_json(rows)
+        echo_json(rows)
         return
     _print_table(
         "Counts by day",
@@ -218,7 +219,7 @@ def events(camera: str | None, date: dt.datetime | None, as_json: bool) -> None:
 
     zone, rows = _read(lambda connection, zone: (zone, events.events(connection, zone, camera, _day(date))), camera)
     if as_json:
-        _echo_json(rows)
+        echo_json(rows)
         return
     if not rows:
         click.echo("Nothing was wrong with the video there is, of what --camera and --date leave.")

@@ -70,14 +70,9 @@ def crossings(
     found = [
         Crossed(track.track_id, crossing)
         for track in tracks
-        for crossing in line_crossings(track.time_us, _points(track, anchor), track.height, line, frame_size, band)
+        for crossing in line_crossings(track.time_us, track.anchor(anchor), track.height, line, frame_size, band)
     ]
     return sorted(found, key=lambda crossed: crossed.crossing.time_us)
-
-
-def _points(track: Track, anchor: Literal["foot", "center"]) -> NDArray[np.float64]:
-    raised = np.zeros(len(track.time_us)) if anchor == "foot" else track.height / 2
-    return track.foot - np.column_stack((np.zeros(len(raised)), raised))
 
 
 def counts(found: Sequence[Crossing]) -> tuple[int, int]:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -14,22 +13,22 @@ from numpy.typing import NDArray
 from psycopg2.extensions import connection as Connection
 
 from pc_pipeline.counting.crossings import line_crossings
-from pc_pipeline.counting.geometry import Floats, Line, Side
+from pc_pipeline.counting.geometry import Floats, Line
 from pc_pipeline.counting.zones import zone_visits
 from pc_pipeline.errors import SourceChanged, UserError
-from pc_pipeline.ingest.site import CountingConfig, EffectiveCamera
+from pc_pipeline.ingest.site import EffectiveCamera
 from pc_pipeline.pictures.annotate import Crossed, Overlay, Stay, Story
 from pc_pipeline.pictures.blur import hidden, hide
 from pc_pipeline.pictures.encode import VideoFile
 from pc_pipeline.stages import fingerprints as fp
 from pc_pipeline.stages.detecting import check_unchanged, detect_file
+from pc_pipeline.stages.movements import corners_of, line_of
 from pc_pipeline.stages.registration import content_hash
 from pc_pipeline.stages.runner import day_span
 from pc_pipeline.store import shown
-from pc_pipeline.store.ledger import CameraSpan, Video, ZoneVersion
+from pc_pipeline.store.ledger import CameraSpan, Video
 from pc_pipeline.store.postgres import in_transaction
 from pc_pipeline.store.tracks import load_tracks
-from pc_pipeline.vision.arrays import Track
 from pc_pipeline.vision.decode import probe, read_frames
 from pc_pipeline.vision.detect import PROGRESS_EVERY_S, Progress
 from pc_pipeline.vision.track import track
@@ -110,8 +109,8 @@ def _counted(connection: Connection, place: shown.Place, path: Path | None) -> T
     tracks = load_tracks(connection, video_id)
     story = Story(
         tracks=tracks,
-        lines={zone.name: drawn_line(zone) for zone in fp.geometry(span, "line", video)},
-        zones={zone.name: drawn_zone(zone) for zone in fp.geometry(span, "zone", video)},
+        lines={zone.name: line_of(zone) for zone in fp.geometry(span, "line", video)},
+        zones={zone.name: corners_of(zone) for zone in fp.geometry(span, "zone", video)},
         crossings=[
             Crossed((ts - video.started_at) // _MICROSECOND, line, "in" if direction == "in" else "out", (x, y))
             for ts, line, direction, x, y in shown.crossings(connection, video_id)
@@ -131,17 +130,6 @@ def _counted(connection: Connection, place: shown.Place, path: Path | None) -> T
 def _doubts(span: CameraSpan, video: Video) -> Iterable[str]:
     if any(fp.outstanding(stage, span, video, _NO_MODELS) for stage in (fp.PEOPLE_MOVEMENTS, fp.ZONE_VISITS)):
         yield "the counts shown are older than what is configured now: run `pc process` on it, then this again"
-
-
-def drawn_line(zone: ZoneVersion) -> Line:
-    """A stored line."""
-    x1, y1, x2, y2 = zone.points
-    return Line((x1, y1), (x2, y2), cast(Side, zone.in_side))
-
-
-def drawn_zone(zone: ZoneVersion) -> Floats:
-    """A stored zone's corners, float64[K, 2], 0..1."""
-    return np.array(zone.points, np.float64).reshape(-1, 2)
 
 
 def looked_at(
@@ -168,7 +156,7 @@ def looked_at(
     tracks, track_ids = track(detections, config.tracker, frame_size)
     crossings, stays = [], []
     for person in tracks:
-        times, points, heights = person.time_us, _anchor(person, config.counting), person.height
+        times, points, heights = person.time_us, person.anchor(config.counting.anchor), person.height
         for name, line in lines.items():
             found = line_crossings(times, points, heights, line, frame_size, config.counting.band)
             crossings += [Crossed(crossing.time_us, name, crossing.direction, crossing.point) for crossing in found]
@@ -184,12 +172,6 @@ def looked_at(
         config.detector.sample_every,
         warnings=tuple(decoded.warnings),
     )
-
-
-def _anchor(person: Track, config: CountingConfig) -> Floats:
-    """float64[S, 2]: the point of a person that crosses, pixels."""
-    feet = person.foot
-    return feet if config.anchor == "foot" else feet - np.column_stack((0 * person.height, person.height / 2))
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from pc_pipeline.pictures import heat_map as heat
 from pc_pipeline.pictures.plan import Plan
 from pc_pipeline.pictures.png import png
 from pc_pipeline.stages import fingerprints as fp
-from pc_pipeline.stages.annotating import drawn_line, drawn_zone
 from pc_pipeline.stages.machine import Machine
+from pc_pipeline.stages.movements import corners_of, line_of
 from pc_pipeline.stages.runner import day_span
 from pc_pipeline.store import shown
 from pc_pipeline.store.postgres import in_transaction
@@ -44,11 +44,11 @@ def _drawn(connection: Connection, camera: str, date: dt.date) -> DayPictures | 
     counts: Counter[tuple[str, str]] = Counter()
     for video in videos:
         counts.update((line, direction) for _, line, direction, _, _ in shown.crossings(connection, video.video_id))
-    lines = {zone.name: drawn_line(zone) for zone in fp.geometry(span, "line", last)}
+    lines = {zone.name: line_of(zone) for zone in fp.geometry(span, "line", last)}
     plan = Plan(
         aspect=last.height / last.width,
         lines=lines,
-        zones={zone.name: drawn_zone(zone) for zone in fp.geometry(span, "zone", last)},
+        zones={zone.name: corners_of(zone) for zone in fp.geometry(span, "zone", last)},
         counts={name: (counts[name, "in"], counts[name, "out"]) for name in lines},
     )
     seconds = heat.presence([], (last.width, last.height), plan.cells(heat.CELL))

@@ -9,7 +9,7 @@ import numpy as np
 from psycopg2.extensions import connection as Connection
 
 from pc_pipeline.counting.crossings import Crossing, line_crossings
-from pc_pipeline.counting.geometry import Line, Side
+from pc_pipeline.counting.geometry import Floats, Line, Side
 from pc_pipeline.counting.zones import zone_visits
 from pc_pipeline.ingest.site import CountingConfig, EffectiveCamera
 from pc_pipeline.stages.fingerprints import chained_videos, chains, geometry
@@ -60,10 +60,8 @@ def _visit(members: list[tuple[Video, Track]], counted: Video, config: CountingC
     for video, track in members:
         # Files of one camera may differ in size; the picture they show is the same.
         scale = np.array([counted.width / video.width, counted.height / video.height])
-        boxes = track.boxes.astype(np.float64)
-        bottom = boxes[:, 3] if config.anchor == "foot" else (boxes[:, 1] + boxes[:, 3]) / 2
-        points.append(np.column_stack([(boxes[:, 0] + boxes[:, 2]) / 2, bottom]) * scale)
-        heights.append((boxes[:, 3] - boxes[:, 1]) * scale[1])
+        points.append(track.anchor(config.anchor) * scale)
+        heights.append(track.height * scale[1])
         times.append(track.time_us + (video.started_at - _EPOCH) // _MICROSECOND)
         source += [(video, track, index) for index in range(len(track.time_us))]
     time_us = np.concatenate(times)
@@ -78,7 +76,7 @@ def write_movements(
 ) -> Written:
     """Write one row a crossing, for the crossings whose first sighting at or after the line is in this video."""
     config = EffectiveCamera.model_validate(span.config).counting
-    lines = [(zone.name, _line(zone)) for zone in geometry(span, "line", video)]
+    lines = [(zone.name, line_of(zone)) for zone in geometry(span, "line", video)]
     rows = []
     for visit in visits(connection, span, video, config):
         for name, line in lines:
@@ -93,9 +91,15 @@ def write_movements(
     return Written(rows=len(rows), details={"in": entered, "out": len(rows) - entered, "lines": len(lines)})
 
 
-def _line(zone: ZoneVersion) -> Line:
+def line_of(zone: ZoneVersion) -> Line:
+    """A stored line."""
     x1, y1, x2, y2 = zone.points
     return Line((x1, y1), (x2, y2), cast(Side, zone.in_side))
+
+
+def corners_of(zone: ZoneVersion) -> Floats:
+    """A stored zone's corners, float64[K, 2], 0..1."""
+    return np.array(zone.points, np.float64).reshape(-1, 2)
 
 
 def _movement(line: str, crossing: Crossing, video: Video, track: Track, sighting: int) -> counts.Movement:
@@ -116,9 +120,7 @@ def _movement(line: str, crossing: Crossing, video: Video, track: Track, sightin
 def write_visits(connection: Connection, machine: Machine, span: CameraSpan, video: Video, fingerprint: str) -> Written:
     """Write one row a stay in a zone, for the stays that begin in this video."""
     config = EffectiveCamera.model_validate(span.config).counting
-    zones = [
-        (zone.name, np.array(zone.points, dtype=np.float64).reshape(-1, 2)) for zone in geometry(span, "zone", video)
-    ]
+    zones = [(zone.name, corners_of(zone)) for zone in geometry(span, "zone", video)]
     rows = []
     for visit in visits(connection, span, video, config):
         for name, polygon in zones:

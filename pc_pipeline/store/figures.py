@@ -97,6 +97,17 @@ def summary(
         values,
     )
     figures["by_line"] = {line["name"]: {"in": line["in"], "out": line["out"]} for line in lines}
+    events = _select(
+        connection,
+        """
+        SELECT kind, count(*) AS number FROM camera_events
+         WHERE (%(camera)s::text IS NULL OR camera = %(camera)s)
+           AND (%(start)s::timestamptz IS NULL OR (started_at < %(end)s AND ended_at > %(start)s))
+         GROUP BY kind ORDER BY kind
+        """,
+        values,
+    )
+    figures["camera_events"] = {event["kind"]: event["number"] for event in events}
     figures["recent_movements"] = _select(
         connection,
         f"""

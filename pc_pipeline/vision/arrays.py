@@ -1,6 +1,7 @@
 """What vision hands on: flat NumPy arrays with their units. Times are container PTS, never frame number over fps."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,6 +119,13 @@ class Track:
         """float64[S, 2]: bottom centre of each box, pixels."""
         boxes = self.boxes.astype(np.float64)
         return np.column_stack(((boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]))
+
+    def anchor(self, point: Literal["foot", "center"]) -> NDArray[np.float64]:
+        """float64[S, 2]: the point of the person that crosses lines, pixels."""
+        if point == "foot":
+            return self.foot
+        boxes = self.boxes.astype(np.float64)
+        return (boxes[:, :2] + boxes[:, 2:]) / 2
 
     @property
     def height(self) -> NDArray[np.float64]:

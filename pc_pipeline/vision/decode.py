@@ -260,6 +260,9 @@ def _container(path: Path) -> str:
         raise UnreadableVideo(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
     if not head:
         raise UnreadableVideo(f"{path}: is empty (0 bytes); copy it again")
+    # FFmpeg would film the text. No video begins with so many letters.
+    if all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in head):
+        raise UnreadableVideo(f"{path}: is not a video but a text file; give the recording itself")
     return _kind(head)
 
 

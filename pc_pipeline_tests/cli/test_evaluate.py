@@ -57,6 +57,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     clips.write(tmp_path / "clip.mp4", clips.walkers([PATH], WIDTH, HEIGHT, TALL))
     (tmp_path / "gt.txt").write_text(truth_text())
     (tmp_path / "site.yaml").write_text(SITE)
+    (tmp_path / "bare.yaml").write_text("timezone: UTC\n")
     return tmp_path
 
 
@@ -142,6 +143,7 @@ def test_a_person_reads_a_table_and_a_report(folder: Path, pc: Pc):
             2,
             "no camera 'gate'. Cameras: door, hall",
         ),
+        (("--truth", "gt.txt", "--config", "bare.yaml", "--camera", "door"), 2, "no camera 'door'. Cameras: none"),
         (("--truth", "gt.txt", "--model", "yolo99"), 1, "model 'yolo99' is not in"),
     ],
 )

@@ -81,5 +81,21 @@ def test_events_are_listed_with_what_to_do_and_summed_up(pc):
     assert "No video for 14400.0 s: see to the network." in shown and "4.0 h" in shown
     assert [row["kind"] for row in json.loads(pc(report.events, "--json"))] == ["gap", "covered"]
     assert "Nothing was wrong" in pc(report.events, "--date", "2026-03-04")
-    assert "1 gap, 1 covered" in pc(report.summary)
+    assert "1 covered, 1 gap" in pc(report.summary)
     assert json.loads(pc(report.summary, "--json"))["camera_events"] == {"gap": 1, "covered": 1}
+    assert json.loads(pc(report.summary, "--date", "2026-03-04", "--json"))["camera_events"] == {}
+
+
+def test_how_far_occupancy_was_corrected_stands_beside_it(pc, dsn):
+    def leave(connection):
+        add_recording(
+            connection, 4, NINE + 6 * HOUR, NINE + 7 * HOUR, LONDON, [(NINE + 6 * HOUR, NINE + 6.5 * HOUR, 0)],
+            [(NINE + 6.2 * HOUR, 1, "out"), (NINE + 6.4 * HOUR, 1, "out")],
+        )  # fmt: skip
+        rollups.roll_hours(connection, "door", MONDAY, LONDON)
+        rollups.roll_day(connection, MONDAY, LONDON)
+
+    in_transaction(dsn, leave)
+    monday = next(line for line in pc(report.daily).splitlines() if "2026-03-02" in line)
+    # In, out, people, their genders, most and mean inside, and the one who left without having been seen to come.
+    assert monday.split()[2:5] == ["1", "2", "2"] and monday.split()[8] == "1"

@@ -83,11 +83,17 @@ def test_a_reader_that_stops_early_stops_the_decoder(tmp_path):
     assert not [thread for thread in threading.enumerate() if thread.name == "decode clip.mp4"]
 
 
+def ground_truth(path):
+    path.write_text("1,9,499,158,31,75,1\n" * 40)
+    return path
+
+
 @pytest.mark.parametrize(
     ("make", "name", "sentence"),
     [
         (clips.zero_bytes, "clip.mp4", "is empty"),
         (clips.not_a_video, "clip.mp4", "is not a video"),
+        (ground_truth, "gt.txt", "is not a video but a text file"),
         (clips.without_moov, "clip.mp4", "cut off before its index"),
         (clips.zero_frames, "clip.avi", "holds no frame that can be decoded"),
         (clips.zero_frames, "clip.mkv", "holds no"),
