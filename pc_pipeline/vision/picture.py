@@ -53,6 +53,7 @@ SAME_SCENE, OTHER_SCENE = 0.75, 0.4
 # A shift is believed where it explains the picture, and better than none does.
 EXPLAINED, BETTER_BY = 0.4, 0.15
 LEAST_OVERLAP = 0.4
+TURNED_DEGREES = 3.0
 # A camera that is pushed, turned or zoomed a little scales its picture, and evenly.
 MOST_SCALE, MOST_UNEVEN = 1.25, 1.15
 # Pictures whose median is free of whoever walks by; and how many such in a row are no accident.
@@ -464,11 +465,12 @@ def compare(base: Picture, now: Picture, height_over_width: float = HEIGHT / WID
     unmoved = _correlation(one, two, np.ones(one.shape, np.bool_))
     if unmoved >= SAME_SCENE:
         return Comparison(unmoved, 0.0)
-    window = cv2.createHanningWindow((WIDTH, HEIGHT), cv2.CV_32F)
-    (across, down), _ = cv2.phaseCorrelate(one, two, window)
-    shifted = np.array([[1, 0, across], [0, 1, down]], np.float32)
+    shifted = _shifted(one, two, 0.0)
+    starts = [shifted, _refined(one, two, shifted), _refined(one, two, np.eye(2, 3, dtype=np.float32))]
+    # Of a camera that is pushed far and turned too, the shift shows only once the turn is undone.
+    starts += [_refined(one, two, _shifted(one, two, degrees)) for degrees in (-TURNED_DEGREES, TURNED_DEGREES)]
     best, motion = unmoved, None
-    for matrix in (shifted, _refined(one, two, shifted), _refined(one, two, np.eye(2, 3, dtype=np.float32))):
+    for matrix in starts:
         size, flags = (WIDTH, HEIGHT), cv2.WARP_INVERSE_MAP
         overlap = cv2.warpAffine(np.ones_like(one), matrix, size, flags=flags | cv2.INTER_NEAREST) > 0
         if overlap.mean() >= LEAST_OVERLAP and _is_a_cameras(matrix):
@@ -493,6 +495,19 @@ def _edges(picture: Picture) -> NDArray[np.float32]:
 def _correlation(one: NDArray[np.float32], two: NDArray[np.float32], where: Mask) -> float:
     a, b = one[where] - one[where].mean(), two[where] - two[where].mean()
     return float((a * b).sum() / max(float(np.sqrt((a * a).sum() * (b * b).sum())), 1e-6))
+
+
+def _shifted(one: NDArray[np.float32], two: NDArray[np.float32], degrees: float) -> NDArray[np.float32]:
+    """float32[2, 3]: the motion that takes `one` to `two`, turned by `degrees`; its shift by phase correlation."""
+    import cv2
+
+    turn = cv2.getRotationMatrix2D(((WIDTH - 1) / 2, (HEIGHT - 1) / 2), degrees, 1.0)
+    flags = cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR
+    turned = np.asarray(cv2.warpAffine(two, turn, (WIDTH, HEIGHT), flags=flags), np.float32)
+    window = cv2.createHanningWindow((WIDTH, HEIGHT), cv2.CV_32F)
+    across_and_down, _ = cv2.phaseCorrelate(one, turned, window)
+    turn[:, 2] += turn[:, :2] @ np.array(across_and_down)
+    return turn.astype(np.float32)
 
 
 def _refined(one: NDArray[np.float32], two: NDArray[np.float32], matrix: NDArray[np.float32]) -> NDArray[np.float32]:
