@@ -48,11 +48,26 @@ class _Ends:
 
 @dataclass(frozen=True)
 class _Joins:
-    """Possible joins, M: the chain that ends, the chain that begins, and the evidence in nats."""
+    """Possible joins, M, of `count` chains: the chain that ends, the chain that begins, and the evidence in nats."""
 
     tail: Rows
     head: Rows
     nats: Floats
+    count: int
+
+
+_NONE = _Joins(np.empty(0, np.intp), np.empty(0, np.intp), np.empty(0), 0)
+
+
+@dataclass(frozen=True)
+class _Chains:
+    """Chains of boxes in order of their first, when they begin and end, and the place each had a round before, -1 where
+    it was joined since."""
+
+    rows: list[Rows]
+    begin: Floats
+    end: Floats
+    before: Rows
 
 
 def link(sightings: Sightings, tracklets: list[Rows], likeness: Likeness, longest_gap: float) -> list[Rows]:
@@ -64,57 +79,74 @@ def link(sightings: Sightings, tracklets: list[Rows], likeness: Likeness, longes
         likeness: of this video.
         longest_gap: seconds a person may be unseen.
     """
-    chains = tracklets
+    order = sorted(tracklets, key=lambda rows: int(rows[0]))
+    chains = _Chains(order, _times(sightings, order, 0), _times(sightings, order, -1), np.full(len(order), -1))
+    joins = _possible(sightings, chains, _NONE, likeness, longest_gap)
     for margin in MARGINS:
-        while True:
-            chains = sorted(chains, key=lambda rows: int(rows[0]))
-            following = _round(sightings, chains, likeness, longest_gap, margin)
-            if not following:
-                break
-            chains = _joined(chains, following)
-    return chains
+        while following := _following(chains, joins, margin):
+            chains = _joined(sightings, chains, following)
+            joins = _possible(sightings, chains, joins, likeness, longest_gap)
+    return chains.rows
 
 
-def _joined(chains: list[Rows], following: dict[int, int]) -> list[Rows]:
-    joined = []
-    for first in sorted(set(range(len(chains))) - set(following.values())):
-        members = [first]
-        while members[-1] in following:
-            members.append(following[members[-1]])
-        joined.append(np.concatenate([chains[i] for i in members]))
-    return joined
+def _times(sightings: Sightings, chains: list[Rows], place: int) -> Floats:
+    return np.array([sightings.time[rows[place]] for rows in chains])
 
 
-def _round(
-    sightings: Sightings, chains: list[Rows], likeness: Likeness, longest_gap: float, margin: float
-) -> dict[int, int]:
+def _joined(sightings: Sightings, chains: _Chains, following: dict[int, int]) -> _Chains:
+    """The chains after a round, in order of their first box."""
+    rows, before = [], []
+    for first in sorted(set(range(len(chains.rows))) - set(following.values())):
+        joined = first in following
+        # A chain takes part in one join a round.
+        rows.append(
+            np.concatenate((chains.rows[first], chains.rows[following[first]])) if joined else chains.rows[first]
+        )
+        before.append(-1 if joined else first)
+    return _Chains(rows, _times(sightings, rows, 0), _times(sightings, rows, -1), np.array(before, np.intp))
+
+
+def _following(chains: _Chains, joins: _Joins, margin: float) -> dict[int, int]:
     """The joins that beat their rivals by `margin`: the chain that goes on, by the chain it goes on from."""
-    begin = np.array([sightings.time[rows[0]] for rows in chains])
-    end = np.array([sightings.time[rows[-1]] for rows in chains])
-    joins = _possible(sightings, chains, likeness, longest_gap, begin, end)
-    chosen = _best_total(joins, len(chains))
+    chosen = _best_total(joins, len(chains.rows))
     if margin > 0:
-        chosen = chosen[_beats_rivals(joins, chosen, begin, end, margin)]
+        chosen = chosen[_beats_rivals(joins, chosen, chains.begin, chains.end, margin)]
     chosen = _strongest(joins, chosen)
     return dict(zip(joins.tail[chosen].tolist(), joins.head[chosen].tolist(), strict=True))
 
 
-def _possible(
-    sightings: Sightings, chains: list[Rows], likeness: Likeness, longest_gap: float, begin: Floats, end: Floats
-) -> _Joins:
-    """The pairs of chains that can be one person, with positive evidence. Chains are in order of their beginning."""
-    low = np.searchsorted(begin, end + 1e-6, side="right")
-    high = np.searchsorted(begin, end + longest_gap + 1e-6, side="right")
+def _possible(sightings: Sightings, chains: _Chains, known: _Joins, likeness: Likeness, longest_gap: float) -> _Joins:
+    """The pairs of chains that can be one person, with positive evidence, in order of tail and head.
+
+    What was `known` of two chains that neither took part in the last round still holds.
+    """
+    low = np.searchsorted(chains.begin, chains.end + 1e-6, side="right")
+    high = np.searchsorted(chains.begin, chains.end + longest_gap + 1e-6, side="right")
     count = np.maximum(high - low, 0)
-    tail = np.repeat(np.arange(len(chains)), count)
+    tail = np.repeat(np.arange(len(count)), count)
     head = np.arange(len(tail)) - np.repeat(np.cumsum(count) - count, count) + np.repeat(low, count)
+    new = (chains.before[tail] < 0) | (chains.before[head] < 0)
+    found = _weighed(sightings, chains.rows, tail[new], head[new], likeness)
+    now = np.full(max(known.count, 1), -1)
+    now[chains.before[chains.before >= 0]] = np.flatnonzero(chains.before >= 0)
+    kept_tail, kept_head = now[known.tail], now[known.head]
+    kept = (kept_tail >= 0) & (kept_head >= 0)
+    tail, head = np.concatenate((found.tail, kept_tail[kept])), np.concatenate((found.head, kept_head[kept]))
+    order = np.lexsort((head, tail))
+    return _Joins(tail[order], head[order], np.concatenate((found.nats, known.nats[kept]))[order], len(count))
+
+
+def _weighed(sightings: Sightings, chains: list[Rows], tail: Rows, head: Rows, likeness: Likeness) -> _Joins:
+    """Those of the pairs that have positive evidence."""
     if not len(tail):
-        return _Joins(tail, head, np.empty(0))
-    nats = _evidence(
-        sightings, _tails(sightings, chains, likeness), _heads(sightings, chains, likeness), tail, head, likeness
-    )
+        return _NONE
+    ending, tail_place = np.unique(tail, return_inverse=True)
+    beginning, head_place = np.unique(head, return_inverse=True)
+    tails = _tails(sightings, [chains[i] for i in ending], likeness)
+    heads = _heads(sightings, [chains[i] for i in beginning], likeness)
+    nats = _evidence(sightings, tails, heads, tail_place, head_place, likeness)
     good = nats > 0
-    return _Joins(tail[good], head[good], nats[good])
+    return _Joins(tail[good], head[good], nats[good], len(chains))
 
 
 def _tails(sightings: Sightings, chains: list[Rows], likeness: Likeness) -> _Ends:

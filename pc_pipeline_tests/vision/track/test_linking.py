@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pc_pipeline.vision.track.likeness import Likeness
-from pc_pipeline.vision.track.linking import _possible, link
+from pc_pipeline.vision.track.linking import _weighed, link
 from pc_pipeline.vision.track.seams import split_at_seams
 from pc_pipeline.vision.track.sightings import sightings_of
 from pc_pipeline.vision.track.tracklets import tracklets
@@ -61,7 +61,9 @@ def test_evidence_is_the_same_in_a_picture_of_other_size(seed, scale):
         runs = tracklets(one, sightings)
         begin = np.array([sightings.time[rows[0]] for rows in runs])
         end = np.array([sightings.time[rows[-1]] for rows in runs])
-        found.append((runs, _possible(sightings, runs, Likeness(sightings, runs), GAP, begin, end)))
+        gap = begin[None, :] - end[:, None]
+        tail, head = np.nonzero((gap > 0) & (gap <= GAP))
+        found.append((runs, _weighed(sightings, runs, tail, head, Likeness(sightings, runs))))
     (runs, joins), (larger_runs, larger_joins) = found
     assert [rows.tolist() for rows in runs] == [rows.tolist() for rows in larger_runs]
     assert np.array_equal(joins.tail, larger_joins.tail) and np.array_equal(joins.head, larger_joins.head)
