@@ -4,6 +4,7 @@
     seams       tracklets that changed hands are cut
     linking     tracklets of one person are joined over the gaps, by motion both ways, height, place and colours
     smoothing   cut-off boxes are made whole, gaps filled, jitter removed
+    ghosts      what was nobody is dropped
 
 All settings and constants are in seconds, body heights and nats, so the same ones serve 5, 10 and 30 frames a second.
 """

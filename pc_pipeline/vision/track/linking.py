@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pc_pipeline.vision.track.likeness import Likeness
-from pc_pipeline.vision.track.motion import MEMORY_S, VELOCITY_SD, States, followed, misfit, predicted
+from pc_pipeline.vision.track.motion import MEMORY_S, MOST_GROWN, VELOCITY_SD, States, followed, misfit, predicted
 from pc_pipeline.vision.track.sightings import Floats, Rows, Sightings
 
 # Nats by which a join must beat its best rival, round after round; in the last the best total decides.
@@ -24,7 +24,6 @@ MARGINS = (8.0, 6.0, 4.0, 2.0, 1.0, 0.0)
 # Student's degrees of freedom: people turn and boxes slip more often than a normal law says (Lange et al., 1989).
 TAILS = 4.0
 MOST_MISFIT = 60.0
-MOST_GROWN = 0.7
 # Log height: by this a cut-off or better seen box differs. Beyond 3 of it, it says no more.
 GROWN_SD = 0.15
 # Nats: away from the picture's border people neither vanish nor appear, but hide.

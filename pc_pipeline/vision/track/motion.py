@@ -16,6 +16,8 @@ VELOCITY_SD = 0.5
 VELOCITY_LASTS_S = 4.0
 # A box's height errs by this part of itself.
 HEIGHT_SD = 0.1
+# Log height: nobody doubles in height while unseen, or loses half of it, whatever is cut off.
+MOST_GROWN = 0.7
 # A box's height follows the person by this part at each sighting.
 HEIGHT_GAIN = 0.3
 # What a person did longer ago says nothing of where they go now.

@@ -10,13 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from pc_pipeline.vision.arrays import Detections
-from pc_pipeline.vision.track.motion import States, first_seen, nobody, place_noise, predicted, updated
+from pc_pipeline.vision.track.motion import MOST_GROWN, States, first_seen, nobody, place_noise, predicted, updated
 from pc_pipeline.vision.track.sightings import Floats, Rows, Sightings
 
 # Squared Mahalanobis distance, 2 degrees of freedom: 3 of 10,000 true sightings lie beyond.
 GATE = 16.0
-# No body doubles its height between two frames, whatever is cut off of it.
-MOST_GROWN = 0.7
 # Nats: a match counts as clear where the next best is e² times less likely.
 CLEAR = 2.0
 # A frame may come a little late; after a frame without a box it is over, and `linking` takes up from there.
