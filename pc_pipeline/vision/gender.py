@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pc_pipeline.errors import ModelCorrupt
 from pc_pipeline.vision.arrays import Track
+from pc_pipeline.vision.boxes import covered_share
 from pc_pipeline.vision.decode import read_frames_at
 from pc_pipeline.vision.models import ModelFile, openvino_core, read_openvino
 
@@ -306,12 +307,6 @@ def _covered_shares(tracks: Sequence[Track], loose: LooseBoxes) -> list[NDArray[
         if len(present) + len(beside) < 2:
             continue
         boxes = np.array([tracks[index].boxes[sighting] for index, sighting in present], np.float64)
-        others = np.concatenate((boxes, beside))
-        corner = np.maximum(boxes[:, None, :2], others[None, :, :2])
-        size = np.maximum(np.minimum(boxes[:, None, 2:], others[None, :, 2:]) - corner, 0)
-        areas = np.maximum((boxes[:, 2:] - boxes[:, :2]).prod(axis=1), 1e-9)
-        shared = size.prod(axis=2) / areas[:, None]
-        np.fill_diagonal(shared, 0)
-        for (index, sighting), share in zip(present, shared.max(axis=1), strict=True):
+        for (index, sighting), share in zip(present, covered_share(boxes, beside), strict=True):
             shares[index][sighting] = share
     return shares

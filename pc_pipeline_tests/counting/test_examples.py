@@ -6,8 +6,10 @@ import importlib
 import pytest
 
 
-@pytest.mark.parametrize("name", ["geometry", "crossings", "zones", "occupancy"])
+@pytest.mark.parametrize(
+    "name", ["counting.geometry", "counting.crossings", "counting.zones", "counting.occupancy", "vision.boxes"]
+)
 def test_examples_run(name):
-    failed, attempted = doctest.testmod(importlib.import_module(f"pc_pipeline.counting.{name}"))
+    failed, attempted = doctest.testmod(importlib.import_module(f"pc_pipeline.{name}"))
     assert attempted > 0
     assert failed == 0

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pc_pipeline.vision.arrays import Detections
+from pc_pipeline.vision.boxes import covered_share
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -62,15 +63,5 @@ def _covered(boxes: Floats, offsets: NDArray[np.int64]) -> Floats:
     share = np.zeros(len(boxes))
     for start, end in zip(offsets[:-1], offsets[1:], strict=True):
         if end - start > 1:
-            shared = _shared_area(boxes[start:end])
-            area = np.maximum(np.diagonal(shared).copy(), 1e-9)
-            np.fill_diagonal(shared, 0)
-            share[start:end] = (shared / area[:, None]).max(axis=1)
+            share[start:end] = covered_share(boxes[start:end], boxes[:0])
     return share
-
-
-def _shared_area(boxes: Floats) -> Floats:
-    """float64[N, N], square pixels: what each two of float64[N, 4] boxes have in common."""
-    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
-    return np.maximum(high - low, 0).prod(axis=2)
