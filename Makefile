@@ -4,12 +4,15 @@ EXTRAS ?= core
 # The demo's detector: empty takes weights found in PC_MODELS_DIR, else HOG; yolo11n is fetched and needs ultralytics.
 DETECTOR ?=
 UPGRADE ?=
+# The areas of the benchmark to run, with commas between; empty runs all.
+ONLY ?=
 
-.PHONY: help setup up down demo test lint lock clean
+.PHONY: help setup up down demo test bench lint lock clean
 
 help:
 	@echo "make demo     render a video, count the people in it through Dagster, compare with the truth"
 	@echo "make test     linters, types and tests"
+	@echo "make bench    every benchmark, beside its peer or limit (15 minutes; ONLY=load: one area)"
 	@echo "make up       start Postgres, Redis and the Dagster UI; make down stops them"
 	@echo "make setup    .venv with pc in it (EXTRAS=dev: tools of developers, EXTRAS=all: ultralytics and torch too)"
 	@echo "make lint     linters and types alone"
@@ -33,6 +36,10 @@ test:
 	@sh scripts/setup.sh all
 	@$(MAKE) --no-print-directory check
 	@.venv/bin/python -m pytest -n auto --dist loadfile
+
+bench:
+	@sh scripts/setup.sh all
+	@.venv/bin/python -m bench --only "$(ONLY)"
 
 lint:
 	@sh scripts/setup.sh dev
