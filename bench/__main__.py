@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 
 from bench import table
-from bench.measure import BenchError, Row
+from bench.measure import BenchError, NotHere, Row
 from bench.wanted import AREAS, WANTED
 from bench.workbench import workbench
 
@@ -25,7 +25,7 @@ def main(only: str, dry: bool) -> None:
     unknown = sorted(set(areas) - set(AREAS))
     if unknown:
         raise click.UsageError(f"ONLY names {', '.join(unknown)}; areas are {', '.join(AREAS)}.")
-    console, rows, failed = Console(stderr=True), [], []
+    console, rows, measured, failed = Console(stderr=True), [], [], []
     started = time.monotonic()
     with workbench() as bench:
         for area in areas:
@@ -35,18 +35,21 @@ def main(only: str, dry: bool) -> None:
                 for row in import_module(f"bench.areas.{area}").measure(bench):
                     rows.append(row)
                     console.print(_told(row), soft_wrap=True)
+                measured.append(area)
+            except NotHere as error:
+                console.print(f"  not measured on this machine: {error}", soft_wrap=True)
             except BenchError as error:
                 failed.append(area)
-                console.print(f"  [red]not measured[/red]: {error}")
+                console.print(f"  [red]failed[/red]: {error}", soft_wrap=True)
             console.print(f"  {time.monotonic() - begun:.0f} s", style="dim")
     if not dry:
-        table.write(rows, [area for area in areas if area not in failed], WANTED)
+        table.write(rows, measured, WANTED)
     console.print(f"{len(rows)} rows in {time.monotonic() - started:.0f} s")
     sys.exit(1 if failed else 0)
 
 
 def _told(row: Row) -> str:
-    wanted = WANTED.get((row.area, row.work), "")
+    wanted = WANTED[row.area, row.work]
     return (
         f"  {row.work}: {row.ours:,g} {row.unit} against {row.theirs:,g} ({row.against}): ratio {row.ratio:.3g}"
         f"{f', wanted {wanted}' if wanted else ''}, spread {row.spread:.0%} in {row.runs}"

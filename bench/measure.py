@@ -16,6 +16,10 @@ class BenchError(Exception):
     """A measurement that could not be made, in one sentence."""
 
 
+class NotHere(BenchError):
+    """This machine lacks what it needs: sample videos, weights, a GPU."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One line of the table.

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from psycopg2.extensions import make_dsn
 
-from bench.measure import BenchError
+from bench.measure import BenchError, NotHere
 from pc_pipeline.embedded.services import services
 from pc_pipeline.settings import Settings
 from pc_pipeline.store.migrate import migrate
@@ -51,24 +51,24 @@ class Workbench:
         """A real video of `PC_SAMPLES_DIR`, such as `pets2009-s2l1/video.avi`.
 
         Raises:
-            BenchError: it is not on this machine.
+            NotHere: it is not on this machine.
         """
         given = Settings().samples_dir
         for folder in (given, given / "videos") if given else ():
             if (folder / name).is_file():
                 return folder / name
-        raise BenchError(f"PC_SAMPLES_DIR names no folder with {name}")
+        raise NotHere(f"PC_SAMPLES_DIR names no folder with {name}")
 
     def weights(self, name: str) -> Path:
         """A folder of weights in `PC_MODELS_DIR`.
 
         Raises:
-            BenchError: it is not on this machine.
+            NotHere: it is not on this machine.
         """
         given = os.environ.get("PC_MODELS_DIR")
         if given and (Path(given) / name).exists():
             return Path(given) / name
-        raise BenchError(f"PC_MODELS_DIR names no folder with {name}")
+        raise NotHere(f"PC_MODELS_DIR names no folder with {name}")
 
 
 @contextmanager
