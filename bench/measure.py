@@ -1,11 +1,15 @@
 """Figures in pairs: ours and what it is compared with, turn by turn in one run, so that a busy machine slows both."""
 
 import os
+import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import TypeVar
 
@@ -112,14 +116,39 @@ def process(arguments: Sequence[str], environment: Mapping[str, str] | None = No
         text=True,
     )
     assert child.stdout
+    watch = _PeakWatch(child.pid)
     printed = child.stdout.read()
     _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
     wall = time.perf_counter() - started
+    child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
         last = printed.strip().splitlines()[-1:] or ["it printed nothing"]
         raise BenchError(f"`python {' '.join(arguments)}` ended with {child.returncode}: {last[0]}")
-    return Usage(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, printed)
+    return Usage(wall, usage.ru_utime + usage.ru_stime, watch.end(), printed)
+
+
+class _PeakWatch(threading.Thread):
+    """Reads a process's peak as long as it lives. What `wait4` tells of it begins with the memory of the process that
+    started it, and after its end nothing is told."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self._status = Path(f"/proc/{pid}/status")
+        self._peak_kb = 0
+        self._over = threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        while not self._over.wait(0.01):
+            with suppress(OSError):
+                found = re.search(r"VmHWM:\s+(\d+)", self._status.read_text())
+                self._peak_kb = int(found[1]) if found else self._peak_kb
+
+    def end(self) -> float:
+        """The peak in MB."""
+        self._over.set()
+        self.join()
+        return self._peak_kb / 1024
 
 
 def _rounded(value: float) -> float:

@@ -25,6 +25,8 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 # Each round can make the neighbours of what it ran outstanding; chains end after a file or two.
 _MAX_ROUNDS = 8
 _NEIGHBOURS = dt.timedelta(days=2)
+# How long Dagster keeps a connection to its storage, seconds.
+_CONNECTION_S = 5
 
 
 @dataclass
@@ -44,6 +46,8 @@ def dagster_instance(settings: Settings, endpoints: Endpoints) -> "Iterator[dg.D
     import dagster as dg
 
     with dg.DagsterInstance.get() as instance:
+        # Otherwise each of the hundreds of queries of a run opens a connection. A young one is not yet lost.
+        instance.optimize_for_webserver(statement_timeout=0, pool_recycle=_CONNECTION_S, max_overflow=20)
         _report_dead_runs(instance)
         yield instance
 
@@ -101,7 +105,7 @@ def run_camera_days(
         for camera, date in waiting:
             say(f"camera-day {camera} {date}")
             key = camera_day_key(camera, date)
-            failure = _execute(instance, defs.resolve_job_def("camera_day"), key, pipeline, say)
+            failure = execute(instance, defs.resolve_job_def("camera_day"), key, pipeline, say)
             outcome.days.append((camera, date))
             if failure:
                 outcome.failures.append(f"{camera} {date}: {failure}")
@@ -122,10 +126,10 @@ def run_camera_days(
     rolled = sorted((camera, date) for camera, date in touched if date <= today)
     say("hours, days and the dashboard's cache")
     for camera, date in rolled:
-        _execute(instance, defs.resolve_job_def("roll_hours"), camera_day_key(camera, date), pipeline, say, outcome)
+        execute(instance, defs.resolve_job_def("roll_hours"), camera_day_key(camera, date), pipeline, say, outcome)
     for date in sorted({date for _, date in rolled}):
-        _execute(instance, defs.resolve_job_def("roll_days"), date.isoformat(), pipeline, say, outcome)
-    _execute(instance, defs.resolve_job_def("refresh_dashboard_cache"), None, pipeline, say, outcome)
+        execute(instance, defs.resolve_job_def("roll_days"), date.isoformat(), pipeline, say, outcome)
+    execute(instance, defs.resolve_job_def("refresh_dashboard_cache"), None, pipeline, say, outcome)
     return outcome
 
 
@@ -160,7 +164,7 @@ def _days_without_daily(pipeline: Any, cameras: set[str]) -> set[CameraDay]:
     return in_transaction(pipeline.machine().dsn, read)[0]
 
 
-def _execute(
+def execute(
     instance: "dg.DagsterInstance",
     job: Any,
     key: str | None,

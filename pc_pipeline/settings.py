@@ -1,15 +1,16 @@
 """The environment as typed settings: every `PC_…` variable the project reads is a field here."""
 
+import os
 from pathlib import Path
+from typing import Any
 
-from pydantic import SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, SecretStr, model_validator
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 SQL_DIR = CHECKOUT / "sql"
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Where this machine keeps things, from `PC_HOME`, `PC_MODELS_DIR` and so on.
 
     Attributes:
@@ -21,7 +22,7 @@ class Settings(BaseSettings):
         redis_url: a `redis://` or `rediss://` URL to use in place of the embedded Redis.
     """
 
-    model_config = SettingsConfigDict(env_prefix="PC_", env_ignore_empty=True)
+    model_config = ConfigDict(extra="forbid")
 
     home: Path = CHECKOUT / ".pc_home"
     models_dir: Path = Path()
@@ -29,6 +30,11 @@ class Settings(BaseSettings):
     watch_dir: Path = Path()
     postgres_dsn: SecretStr | None = None
     redis_url: SecretStr | None = None
+
+    def __init__(self, **given: Any) -> None:
+        """What is `given`, then what the environment says; a variable that is empty says nothing."""
+        told = {name: os.environ.get(f"PC_{name.upper()}") for name in type(self).model_fields}
+        super().__init__(**({name: value for name, value in told.items() if value} | given))
 
     @model_validator(mode="after")
     def _absolute(self) -> "Settings":

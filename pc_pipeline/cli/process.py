@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -183,7 +183,7 @@ def _place(
             continue
         try:
             # A pattern may want the folders above the file; it is compared with the end of the path.
-            name = parse_name(PurePosixPath(*path.parts[-4:]), site.name_patterns, site.zone_info)
+            name = parse_name(str(Path(*path.parts[-4:])), site.name_patterns, site.zone_info)
         except NameNotUnderstood as error:
             refused[str(path)] = str(error)
             continue
@@ -239,7 +239,7 @@ def _run(
             continue
         config = site.effective(video.camera).model_dump(mode="json")
         in_transaction(endpoints.postgres_dsn, partial(add_camera, camera=video.camera, config=config))
-        days.add(give(machine, site, video.path, video.camera, video.start, given=by_hand))
+        days |= give(machine, site, video.path, video.camera, video.start, given=by_hand)
     outcome = local_run.Outcome()
     problems: list[tuple[str, str, str]] = [(path, "refused", reason) for path, reason in refused.items()]
     if days:

@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 
 from pc_pipeline.counting.geometry import Floats, Line, signed_distance
 
-CODE_VERSION = "2"
-
 
 @dataclass(frozen=True)
 class Crossing:

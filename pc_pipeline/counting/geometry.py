@@ -10,20 +10,13 @@
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-Side = Literal["right", "left", "up", "down"]
-Floats = NDArray[np.float64]
+from pc_pipeline.counting.outline import TOWARDS, Side
 
-TOWARDS: dict[str, tuple[float, float]] = {
-    "right": (1.0, 0.0),
-    "left": (-1.0, 0.0),
-    "up": (0.0, -1.0),
-    "down": (0.0, 1.0),
-}
+Floats = NDArray[np.float64]
 
 # An end drawn by hand this near the picture's edge (as a part of its size) is meant to reach it.
 EDGE = 0.01
@@ -79,45 +72,8 @@ def signed_distance(points: Floats, line: Line, frame_size: tuple[int, int]) -> 
     return (points - start) @ normal
 
 
-def is_simple(points: list[tuple[float, float]] | Floats) -> bool:
-    """Whether a polygon's outline neither crosses nor touches itself, and encloses something.
-
-    Args:
-        points: at least 3 (x, y), in order around it.
-
-    Example:
-        >>> is_simple([(0, 0), (1, 0), (1, 1), (0, 1)]), is_simple([(0, 0), (1, 1), (1, 0), (0, 1)])
-        (True, False)
-    """
-    corners = np.asarray(points, dtype=np.float64)
-    count = len(corners)
-    after = np.roll(corners, -1, axis=0)
-    if (corners == after).all(axis=1).any():
-        return False
-    for i in range(count):
-        # A spike: the outline turns back on itself at this corner.
-        back, onward = corners[i - 1] - corners[i], after[i] - corners[i]
-        if _cross(back, onward) == 0 and back @ onward > 0:
-            return False
-        for j in range(i + 2, count - (i == 0)):
-            if _touch(corners[i], after[i], corners[j], after[j]):
-                return False
-    return True
-
-
 def _cross(a: Floats, b: Floats) -> float:
     return float(a[0] * b[1] - a[1] * b[0])
-
-
-def _touch(a: Floats, b: Floats, c: Floats, d: Floats) -> bool:
-    """Whether segments a-b and c-d share a point."""
-    of_c, of_d = _cross(b - a, c - a), _cross(b - a, d - a)
-    of_a, of_b = _cross(d - c, a - c), _cross(d - c, b - c)
-    if of_c == of_d == 0:
-        return bool(
-            (np.maximum(np.minimum(a, b), np.minimum(c, d)) <= np.minimum(np.maximum(a, b), np.maximum(c, d))).all()
-        )
-    return of_c * of_d <= 0 and of_a * of_b <= 0
 
 
 def in_polygon(points: Floats, corners: Floats) -> NDArray[np.bool_]:

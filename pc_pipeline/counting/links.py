@@ -24,8 +24,6 @@ from pc_pipeline.vision.track.sightings import sightings_of
 if TYPE_CHECKING:
     from pc_pipeline.ingest.site import CountingConfig
 
-CODE_VERSION = "2"
-
 
 def link_tracks(
     before: Sequence[Track],
@@ -49,8 +47,7 @@ def link_tracks(
     if not after:
         return []
     cut = later_us + min(int(track.time_us[0]) for track in after)
-    # Sightings further from the cut have no say: neither who they are of nor where those went.
-    reach = round((config.link_gap + MEMORY_S) * 1e6)
+    reach = reach_us(config)
     ends = [((0, one.track_id), *_seen(one, 0, cut - reach, cut - 1)) for one in before]
     ends += [((1, one.track_id), *_seen(one, later_us, cut, cut + reach)) for one in after]
     ends = sorted((end for end in ends if len(end[1])), key=lambda end: (int(end[1][0]), end[0]))
@@ -59,6 +56,12 @@ def link_tracks(
     return sorted(
         ((tail, head) for (file, tail), (next_file, head) in steps if file < next_file), key=lambda pair: pair[1]
     )
+
+
+def reach_us(config: "CountingConfig") -> int:
+    """Microseconds. Sightings further from where the second file's tracks begin have no say: neither who they are of
+    nor where those went."""
+    return round((config.link_gap + MEMORY_S) * 1e6)
 
 
 def _seen(track: Track, later_us: int, first_us: int, last_us: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

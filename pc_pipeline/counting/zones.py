@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 
 from pc_pipeline.counting.geometry import EDGE, Floats, distance_to_segment, in_polygon, meeting_parts
 
-CODE_VERSION = "2"
-
 
 @dataclass(frozen=True)
 class Visit:

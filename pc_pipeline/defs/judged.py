@@ -1,14 +1,16 @@
 """From a judgement to what the Dagster UI shows of an asset check."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import dagster as dg
 
-from pc_pipeline.counting.plausibility import Judgement
 from pc_pipeline.defs.resources import Pipeline
 from pc_pipeline.defs.stage import table
 from pc_pipeline.errors import UserError
+
+if TYPE_CHECKING:
+    from pc_pipeline.counting.plausibility import Judgement
 
 T = TypeVar("T")
 
@@ -23,9 +25,22 @@ def read(pipeline: Pipeline, query: Callable[[Any], T]) -> T:
         raise dg.Failure(str(error), allow_retries=False) from None
 
 
-def result(judgement: Judgement, severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.WARN) -> dg.AssetCheckResult:
+def of_partition(context: dg.AssetCheckExecutionContext) -> dict[str, Any]:
+    """Which partition was judged, for the check's list of results.
+
+    A check has no partitions of its own: with thousands of them Dagster's pages take from seconds to a minute
+    (docs/scale.md).
+    """
+    return {"partition": ", ".join(context.partition_keys)}
+
+
+def result(
+    context: dg.AssetCheckExecutionContext,
+    judgement: "Judgement",
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.WARN,
+) -> dg.AssetCheckResult:
     """A judgement as a check's result: its sentence, its number beside its limit, and its table."""
-    shown: dict[str, Any] = dict(judgement.figures)
+    shown: dict[str, Any] = of_partition(context) | judgement.figures
     if judgement.rows:
         heading, *rows = judgement.rows
         shown["table"] = table([str(name) for name in heading], rows)

@@ -1,7 +1,8 @@
 """The one resource of the pipeline: the machine a run is on, as the environment describes it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
@@ -30,6 +31,14 @@ class Pipeline(dg.ConfigurableResource):
             _show: Any = PrivateAttr(default_factory=lambda: show)
 
         return Showing(**self.model_dump())
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Pipeline"]:
+        """The resource for as long as a run or tick lasts; all of its transactions go over one connection."""
+        from pc_pipeline.store.postgres import one_connection
+
+        with one_connection():
+            yield self
 
     def dsn(self) -> str:
         """The results database.

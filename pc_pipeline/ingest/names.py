@@ -74,9 +74,11 @@ def to_utc(local: datetime, zone: ZoneInfo) -> tuple[datetime, bool]:
     """
     first = local.replace(tzinfo=zone, fold=0)
     instant = first.astimezone(UTC)
+    if first.utcoffset() == first.replace(fold=1).utcoffset():
+        return instant, False
     if instant.astimezone(zone).replace(tzinfo=None) != local:
         raise NonexistentTime(f"{local:%Y-%m-%d %H:%M:%S} did not exist in {zone.key}: the clocks jumped over it")
-    return instant, first.utcoffset() != first.replace(fold=1).utcoffset()
+    return instant, True
 
 
 def check_pattern(pattern: str) -> str:
@@ -131,14 +133,14 @@ def name_for(pattern: str, camera: str, start: datetime, zone: ZoneInfo) -> str:
     return name if name.endswith(VIDEO_SUFFIXES) else name + VIDEO_SUFFIXES[0]
 
 
-def parse_name(relative_path: PurePosixPath, patterns: list[str] | tuple[str, ...], zone: ZoneInfo) -> ParsedName:
+def parse_name(relative_path: str, patterns: list[str] | tuple[str, ...], zone: ZoneInfo) -> ParsedName:
     """The camera and start a file's name tells; the first pattern that fits wins.
 
     A pattern is compared with the end of the path, at a folder's boundary, and its extension stands for every one of
     VIDEO_SUFFIXES. A time is local to `zone`, unless the pattern has a `Z` after it or the ISO time carries an offset.
 
     Args:
-        relative_path: below the watched folder.
+        relative_path: below the watched folder, with `/` between its parts.
 
     Raises:
         NameNotUnderstood: no pattern fits, or the time in the name does not exist; the sentence says what to do.
@@ -146,7 +148,7 @@ def parse_name(relative_path: PurePosixPath, patterns: list[str] | tuple[str, ..
     wrong_time = ""
     for pattern in patterns:
         expression, in_utc = _compiled(pattern)
-        match = expression.fullmatch(relative_path.as_posix())
+        match = expression.fullmatch(relative_path)
         if match is None:
             continue
         try:
@@ -170,9 +172,7 @@ def _start(match: re.Match[str], in_utc: bool, zone: ZoneInfo) -> tuple[datetime
         ValueError: no such date or time.
     """
     found = match.groupdict()
-    year, month, day, hour, minute, second = (
-        int(match[part]) for part in ("year", "month", "day", "hour", "minute", "second")
-    )
+    year, month, day, hour, minute, second = map(int, match.group("year", "month", "day", "hour", "minute", "second"))
     microsecond = int((found.get("fraction") or "0").ljust(6, "0"))
     try:
         local = datetime(year, month, day, hour, minute, second, microsecond)
@@ -191,8 +191,8 @@ def _offset(text: str) -> timezone:
     return timezone((-1 if text[0] == "-" else 1) * timedelta(hours=int(digits[:2]), minutes=int(digits[2:])))
 
 
-def _advice(relative_path: PurePosixPath, patterns: list[str] | tuple[str, ...]) -> str:
-    if not relative_path.name.lower().endswith(VIDEO_SUFFIXES):
+def _advice(relative_path: str, patterns: list[str] | tuple[str, ...]) -> str:
+    if not relative_path.lower().endswith(VIDEO_SUFFIXES):
         return f"'{relative_path}' is not a video by its name: the endings read are {', '.join(VIDEO_SUFFIXES)}"
     advice = "rename the file, add a pattern under name_patterns, or give its camera and start to `pc process`"
     if not patterns:
@@ -201,7 +201,7 @@ def _advice(relative_path: PurePosixPath, patterns: list[str] | tuple[str, ...])
     def example(pattern: str) -> str:
         return name_for(pattern, "door", datetime(2026, 3, 1, 9, 30, tzinfo=UTC), ZoneInfo("UTC"))
 
-    shape = _shape(relative_path.as_posix())
+    shape = _shape(relative_path)
     nearest = max(patterns, key=lambda pattern: SequenceMatcher(None, shape, _shape(example(pattern))).ratio())
     return (
         f"'{relative_path}' does not tell its camera and start: the nearest pattern is '{nearest}', "

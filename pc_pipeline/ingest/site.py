@@ -24,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from pc_pipeline.counting.geometry import TOWARDS, Side, is_simple
+from pc_pipeline.counting.outline import TOWARDS, Side, is_simple
 from pc_pipeline.ingest.names import CAMERA_NAME, SHIPPED, NonexistentTime, check_pattern, to_utc
 from pc_pipeline.ingest.sentences import sentence, shown, unquote
 from pc_pipeline.ingest.yaml_lines import Place, Problem, SiteFileError, line_of, read_yaml
@@ -138,6 +138,7 @@ class DetectorConfig(_Model):
         iou: of two boxes that overlap more than this, one is kept.
         classes: the model's classes that are people.
         sample_every: seconds between the frames looked at; 0 is every frame.
+        motion_gate: frames in which nothing moved are passed by while nobody is there.
     """
 
     model: str = "yolo11n"
@@ -145,6 +146,7 @@ class DetectorConfig(_Model):
     iou: Share = 0.6
     classes: list[Annotated[Whole, Field(ge=0)]] = [0]
     sample_every: Seconds = 0.1
+    motion_gate: bool = False
 
 
 class TrackerConfig(_Model):

@@ -4,13 +4,13 @@ import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from typing import TYPE_CHECKING, Any
 
 from pc_pipeline.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ruamel.yaml.error import MarkedYAMLError
+    from ruamel.yaml.nodes import Node
 
 Place = tuple[str | int, ...]
 
@@ -42,6 +42,10 @@ class SiteFileError(ConfigError):
 
 def read_yaml(path: Path) -> tuple[dict[str, Any], dict[Place, int], list[Problem]]:
     """The file as plain values, the line of each place in it, and what was wrong on the way."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+    from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
+
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
@@ -66,10 +70,10 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[Place, int], list[Proble
     lines: dict[Place, int] = {}
     problems: list[Problem] = []
 
-    def note(node: Node, sentence: str) -> None:
+    def note(node: "Node", sentence: str) -> None:
         problems.append(Problem(str(path), node.start_mark.line + 1, sentence))
 
-    def value_of(node: Node, place: Place, parents: tuple[Node, ...]) -> Any:
+    def value_of(node: "Node", place: Place, parents: "tuple[Node, ...]") -> Any:
         lines.setdefault(place, node.start_mark.line + 1)
         if node in parents:
             note(node, "an alias (*) stands inside the very thing it names: write the values out")
@@ -99,7 +103,7 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[Place, int], list[Proble
     return tree, lines, problems
 
 
-def _scalar(node: Node) -> Any:
+def _scalar(node: "Node") -> Any:
     """A scalar as YAML 1.2 has it (`no` and `on` are text), dates and times as their text."""
     text, kind = node.value, (node.tag or "").rpartition(":")[2]
     try:
@@ -112,7 +116,7 @@ def _scalar(node: Node) -> Any:
     return {"true": True, "false": False}[text.lower()] if kind == "bool" else None if kind == "null" else text
 
 
-def _syntax_problem(path: Path, text: str, error: MarkedYAMLError) -> Problem:
+def _syntax_problem(path: Path, text: str, error: "MarkedYAMLError") -> Problem:
     """YAML's complaint as one sentence at the line that has to be changed."""
     mark = error.problem_mark or error.context_mark
     number = mark.line if mark is not None else 0

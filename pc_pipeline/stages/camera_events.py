@@ -21,17 +21,18 @@ def write(connection: Connection, machine: Machine, span: CameraSpan, video: Vid
     assert raw
     settings = EffectiveCamera.model_validate(span.config).quality
     known = before(span, video)
-    detections, decoded = parquet.read_raw(machine.raw_dir, raw)
+    looks = parquet.read_looks(machine.raw_dir, raw)
+    decoded = looks.decoded
     end_us = decoded.last_pts_us + decoded.median_step_us
     found: list[PictureEvent] = hole_events(decoded.holes_us, settings.gap)
     found += frame_rate_events(decoded.median_step_us, end_us, video.nominal_fps, known.fps, settings.frame_rate)
-    if detections.picture:
+    if looks.picture:
         usual = Usual(
             events.reference_picture(connection, known.reference.video_id) if known.reference else None,
             known.at_once,
             known.sharpness,
         )
-        found += find_events(detections.picture, end_us, usual, settings, (video.width, video.height))
+        found += find_events(looks.picture, end_us, usual, settings, (video.width, video.height))
     rows = _gap_before(known, video) + [_in_time(event, video) for event in found]
     events.replace_events(connection, video.video_id, video.camera, rows)
     return Written(rows=len(rows), details=dict(Counter(f"{row.kind} events" for row in rows)))

@@ -3,6 +3,7 @@
 import datetime as dt
 from collections import Counter
 from dataclasses import dataclass
+from itertools import islice
 
 from psycopg2.extensions import connection as Connection
 
@@ -16,7 +17,9 @@ from pc_pipeline.stages.movements import corners_of, line_of
 from pc_pipeline.stages.runner import day_span
 from pc_pipeline.store import shown
 from pc_pipeline.store.postgres import in_transaction
-from pc_pipeline.store.tracks import load_tracks
+from pc_pipeline.store.tracks import each_track
+
+_AT_ONCE = 200
 
 
 @dataclass(frozen=True)
@@ -54,12 +57,13 @@ def _drawn(connection: Connection, camera: str, date: dt.date) -> DayPictures | 
     seconds = heat.presence([], (last.width, last.height), plan.cells(heat.CELL))
     moved = flows.flow([], (last.width, last.height), plan.cells(flows.CELL))
     people = 0
-    # One video's tracks at a time: a busy day's would fill the memory.
     for video in videos:
-        tracks, frame_size = load_tracks(connection, video.video_id), (video.width, video.height)
-        seconds += heat.presence(tracks, frame_size, plan.cells(heat.CELL))
-        moved += flows.flow(tracks, frame_size, plan.cells(flows.CELL))
-        people += len(tracks)
+        frame_size, tracks = (video.width, video.height), each_track(connection, video.video_id)
+        # A few tracks at a time: a busy day's would fill the memory.
+        while some := list(islice(tracks, _AT_ONCE)):
+            seconds += heat.presence(some, frame_size, plan.cells(heat.CELL))
+            moved += flows.flow(some, frame_size, plan.cells(flows.CELL))
+            people += len(some)
     if not people:
         return None
     return DayPictures(png(heat.heat_map(seconds, plan)), png(flows.flow_picture(moved, plan)))

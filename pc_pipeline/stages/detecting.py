@@ -25,7 +25,7 @@ from pc_pipeline.store.ledger import CameraSpan, Video, named_fingerprints
 from pc_pipeline.store.postgres import in_transaction
 from pc_pipeline.vision import models, picture
 from pc_pipeline.vision.arrays import Detections
-from pc_pipeline.vision.detect import DecodeReport, Detector, Progress, detect_video, load_detector
+from pc_pipeline.vision.detect import DecodeReport, Detector, Progress, detect_in_pieces, load_detector
 from pc_pipeline.vision.models import ModelFile
 
 # Twenty-four files of a day share one compiled model.
@@ -45,7 +45,12 @@ def lost(machine: Machine, span: CameraSpan, video: Video, hashes: ModelHashes) 
 def _detector(model: ModelFile, config: EffectiveCamera, video: Video) -> Detector:
     detector = config.detector
     return _load_detector(
-        model, detector.confidence, detector.iou, tuple(detector.classes), (video.width, video.height)
+        model,
+        detector.confidence,
+        detector.iou,
+        tuple(detector.classes),
+        (video.width, video.height),
+        detector.motion_gate,
     )
 
 
@@ -74,11 +79,12 @@ def detect(machine: Machine, span: CameraSpan, video: Video, fingerprint: str) -
     detector = _detector(model, config, video)
     in_transaction(machine.dsn, begin)
     report = machine.progress
-    detections, decoded = detect_video(
-        path, detector, config.detector.sample_every, (lambda p: report(video.path, p)) if report else None
-    )
-    check_unchanged(path, video)
-    parquet.write_raw(machine.raw_dir, fingerprint, detections, decoded)
+    with parquet.new_raw(machine.raw_dir, fingerprint) as new:
+        decoded = detect_in_pieces(
+            path, detector, config.detector.sample_every, new.add, (lambda p: report(video.path, p)) if report else None
+        )
+        check_unchanged(path, video)
+        new.finish(decoded)
 
 
 def check_unchanged(path: Path, video: Video) -> None:
@@ -100,16 +106,16 @@ def check_unchanged(path: Path, video: Video) -> None:
 def write(connection: Connection, machine: Machine, span: CameraSpan, video: Video, fingerprint: str) -> Written:
     """Write what detection found out about the session, and its reference picture; the boxes stay in Parquet."""
     config = EffectiveCamera.model_validate(span.config)
-    detections, decoded = parquet.read_raw(machine.raw_dir, fingerprint)
+    looks = parquet.read_looks(machine.raw_dir, fingerprint)
+    decoded, seen = looks.decoded, looks.picture
     model = models.resolve(config.detector.model, machine.models_dir)
     sessions.save_model(connection, model)
     sessions.save(connection, _session(config, video, model.sha256, decoded))
-    seen = detections.picture
     reference = (picture.last_reference(seen), picture.sharpness(seen)) if seen else (None, None)
     events.replace_reference(connection, video.video_id, *reference)
     ledger.forget(connection, [(video.video_id, SESSION_STATISTICS)])
     return Written(
-        rows=len(detections.boxes),
+        rows=looks.boxes,
         details={"frames": decoded.frames_decoded, "frames_sampled": decoded.frames_sampled},
         warnings=tuple(decoded.warnings),
     )
@@ -176,7 +182,8 @@ def detect_file(
     model = models.resolve(config.model, models_dir)
     fingerprint = raw_fingerprint(content_hash(path), model.sha256, config.model_dump(mode="json"))
     if not parquet.readable(raw_dir, fingerprint):
-        detector = _load_detector(model, config.confidence, config.iou, tuple(config.classes), frame_size)
-        detections, decoded = detect_video(path, detector, config.sample_every, progress)
-        parquet.write_raw(raw_dir, fingerprint, detections, decoded)
+        classes = tuple(config.classes)
+        detector = _load_detector(model, config.confidence, config.iou, classes, frame_size, config.motion_gate)
+        with parquet.new_raw(raw_dir, fingerprint) as new:
+            new.finish(detect_in_pieces(path, detector, config.sample_every, new.add, progress))
     return parquet.read_raw(raw_dir, fingerprint)

@@ -14,34 +14,21 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from pc_pipeline.counting import crossings, links, zones
 from pc_pipeline.ingest.site import QualityConfig
+from pc_pipeline.stages.versions import (
+    CAMERA_EVENTS,
+    CODE_VERSIONS,
+    PEOPLE_MOVEMENTS,
+    RAW_DETECTIONS,
+    RUN_GENDER_SUMMARY,
+    SESSION_STATISTICS,
+    STAGES,
+    TRACK_GENDERS,
+    TRACK_LINKS,
+    TRACKS,
+    ZONE_VISITS,
+)
 from pc_pipeline.store.ledger import CameraSpan, Video, ZoneVersion
-from pc_pipeline.vision import detect, gender, picture, track
-
-RAW_DETECTIONS = "raw_detections"
-CAMERA_EVENTS = "camera_events"
-TRACKS = "tracks"
-TRACK_GENDERS = "track_genders"
-RUN_GENDER_SUMMARY = "run_gender_summary"
-TRACK_LINKS = "track_links"
-PEOPLE_MOVEMENTS = "people_movements"
-ZONE_VISITS = "zone_visits"
-SESSION_STATISTICS = "session_statistics"
-
-# In the order of the way. A version is raised when that code would give other rows for the same input.
-CODE_VERSIONS: Mapping[str, str] = {
-    RAW_DETECTIONS: detect.CODE_VERSION,
-    CAMERA_EVENTS: picture.CODE_VERSION,
-    TRACKS: track.CODE_VERSION,
-    TRACK_GENDERS: gender.CODE_VERSION,
-    RUN_GENDER_SUMMARY: "1",
-    TRACK_LINKS: links.CODE_VERSION,
-    PEOPLE_MOVEMENTS: crossings.CODE_VERSION,
-    ZONE_VISITS: zones.CODE_VERSION,
-    SESSION_STATISTICS: "2",
-}
-STAGES = tuple(CODE_VERSIONS)
 
 # What is usual of a camera is the median of so many of its videos.
 _USUAL_OF = 15
@@ -159,6 +146,9 @@ def geometry(span: CameraSpan, kind: str, video: Video) -> list[ZoneVersion]:
 
 def _raw_inputs(content_hash: str, detector_sha256: str, detector: Mapping[str, Any]) -> list[Any]:
     settings = {key: value for key, value in detector.items() if key != "model"}
+    # Off, it is as it was before there was one.
+    if not settings.get("motion_gate"):
+        settings.pop("motion_gate", None)
     return [content_hash, detector_sha256, settings]
 
 

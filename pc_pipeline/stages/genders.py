@@ -12,7 +12,7 @@ from pc_pipeline.stages.written import Written
 from pc_pipeline.store import counts, sessions
 from pc_pipeline.store.detections import seen_boxes
 from pc_pipeline.store.ledger import CameraSpan, Video
-from pc_pipeline.store.tracks import load_tracks
+from pc_pipeline.store.tracks import load_tracks, track_numbers
 from pc_pipeline.vision import models
 from pc_pipeline.vision.gender import UNKNOWN, TrackGender, as_seen, classify
 
@@ -24,10 +24,10 @@ def write(connection: Connection, machine: Machine, span: CameraSpan, video: Vid
         SourceChanged: the file is not the one that was registered, or can no longer be read.
     """
     config = EffectiveCamera.model_validate(span.config)
-    tracks = load_tracks(connection, video.video_id)
     if config.gender.model and video.status == "present":
         model = models.resolve(config.gender.model, machine.models_dir)
         sessions.save_model(connection, model)
+        tracks = load_tracks(connection, video.video_id)
         seen = seen_boxes(connection, video.video_id, video.started_at)
         path = Path(video.path)
         check_unchanged(path, video)
@@ -39,7 +39,7 @@ def write(connection: Connection, machine: Machine, span: CameraSpan, video: Vid
             raise SourceChanged(f"{error}; its genders are told later") from error
         check_unchanged(path, video)
     else:
-        genders = [TrackGender(track.track_id, UNKNOWN, 0.0, 0) for track in tracks]
+        genders = [TrackGender(number, UNKNOWN, 0.0, 0) for number in track_numbers(connection, video.video_id)]
     counts.replace_genders(connection, video.video_id, genders)
     return Written(
         rows=len(genders),

@@ -17,7 +17,7 @@ from pc_pipeline.stages.machine import Machine
 from pc_pipeline.stages.written import Written
 from pc_pipeline.store import counts
 from pc_pipeline.store.ledger import CameraSpan, Video, ZoneVersion
-from pc_pipeline.store.tracks import load_tracks
+from pc_pipeline.store.tracks import each_track, load_tracks
 from pc_pipeline.vision.arrays import Track
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -39,19 +39,16 @@ class Visit:
 
 
 def visits(connection: Connection, span: CameraSpan, video: Video, config: CountingConfig) -> Iterator[Visit]:
-    """Every visit that touches `video`: each of its tracks with those before and after it in its chain."""
+    """Every visit that touches `video`, one at a time: each of its tracks with those around it in its chain."""
     videos = {v.video_id: v for v in chained_videos(span, video)}
-    tracks = {
-        (v.video_id, track.track_id): track for v in videos.values() for track in load_tracks(connection, v.video_id)
-    }
     chain_of = {member: chain for chain in chains(span) for member in chain}
-    heads = {
-        tuple(chain_of.get((video.video_id, track_id), [(video.video_id, track_id)]))
-        for video_id, track_id in tracks
-        if video_id == video.video_id
-    }
-    for chain in sorted(heads):
-        yield _visit([(videos[v], tracks[v, t]) for v, t in chain], video, config)
+    for track in each_track(connection, video.video_id):
+        me = (video.video_id, track.track_id)
+        chain = chain_of.get(me, [me])
+        if me != next(member for member in chain if member[0] == video.video_id):
+            continue  # given with the first of its tracks in this video
+        others = {(v, t): one for v, t in chain if (v, t) != me for one in load_tracks(connection, v, [t])}
+        yield _visit([(videos[v], {me: track, **others}[v, t]) for v, t in chain], video, config)
 
 
 def _visit(members: list[tuple[Video, Track]], counted: Video, config: CountingConfig) -> Visit:

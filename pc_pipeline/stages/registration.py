@@ -3,7 +3,7 @@
 import datetime as dt
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from psycopg2.extensions import connection as Connection
 from pc_pipeline.errors import NameNotUnderstood, UnreadableVideo
 from pc_pipeline.ingest.names import parse_name
 from pc_pipeline.ingest.registry import Decision, SourceFile, decide, video_id
-from pc_pipeline.ingest.watch import scan
+from pc_pipeline.ingest.watch import walk
 from pc_pipeline.stages.machine import Machine
 from pc_pipeline.store import registry
 from pc_pipeline.store.postgres import in_transaction
@@ -80,15 +80,15 @@ def register(machine: Machine, patterns: list[str], camera: str, date: dt.date) 
 def _files(machine: Machine, patterns: list[str], camera: str, date: dt.date) -> tuple[list[FileRow], dict[str, str]]:
     """What is known of each file of a camera-day, in order of the paths; and the doubts that names leave, by path."""
     named, doubts = {}, {}
-    for file in scan(machine.watch_dir):
+    for path in _perhaps_of(machine.watch_dir, camera, date):
         try:
-            name = parse_name(file.relative, patterns, machine.zone)
+            name = parse_name(os.path.relpath(path, machine.watch_dir), patterns, machine.zone)
         except NameNotUnderstood:
             continue
         if name.camera == camera and name.start.astimezone(machine.zone).date() == date:
-            named[file.path] = name.start
+            named[path] = name.start
             if name.ambiguous:
-                doubts[file.path] = ambiguous_start(name.start, machine.zone)
+                doubts[path] = ambiguous_start(name.start, machine.zone)
 
     def read(connection: Connection) -> list[FileRow]:
         return [*registry.files_of_day(connection, camera, date), *registry.files_at(connection, named)]
@@ -101,6 +101,19 @@ def _files(machine: Machine, patterns: list[str], camera: str, date: dt.date) ->
         known[path] = row
     # A file given by hand stays where it was put, whatever its name says.
     return [row for _, row in sorted(known.items()) if (row.camera, row.date) == (camera, date)], doubts
+
+
+def _perhaps_of(folder: Path, camera: str, date: dt.date) -> Iterator[str]:
+    """The videos whose path holds the camera's name and the date, or one near it: a name may be in UTC.
+
+    Where years of video lie in the folder, reading every name would take seconds.
+    """
+    dates = [f"{date + dt.timedelta(days=n):%Y%m%d}" for n in range(-2, 3)]
+    for listing in walk(folder):
+        for entry in listing.videos:
+            digits = entry.path.replace("-", "")
+            if camera in entry.path and any(text in digits for text in dates) and entry.is_file(follow_symlinks=False):
+                yield entry.path
 
 
 def _look(row: FileRow) -> _Looked:

@@ -2,8 +2,10 @@
 
 import contextlib
 import datetime as dt
+import math
+import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,7 +20,7 @@ from pc_pipeline.stages.written import Written
 from pc_pipeline.store import ledger, registry, sessions
 from pc_pipeline.store.load import LoadReport
 from pc_pipeline.store.parquet import ParquetCorrupt, ParquetMissing
-from pc_pipeline.store.postgres import in_transaction, lock_video
+from pc_pipeline.store.postgres import in_transaction, lock_video, one_connection
 from pc_pipeline.store.rollups import day_of, unrolled_days
 from pc_pipeline.vision import models
 
@@ -54,6 +56,8 @@ class StageReport:
     loads: list[LoadReport] = field(default_factory=list)
     details: dict[str, float] = field(default_factory=dict)
     fingerprint: str = ""
+    touched: bool = False
+    """A video was outstanding, whatever became of it."""
 
 
 def model_hashes(config: EffectiveCamera, machine: Machine) -> fp.ModelHashes:
@@ -80,6 +84,11 @@ def run_stage(stage: str, machine: Machine, camera: str, date: dt.date) -> Stage
     Raises:
         UserError: what stops every video alike, such as a model that is missing.
     """
+    with one_connection():
+        return _run_stage(stage, machine, camera, date)
+
+
+def _run_stage(stage: str, machine: Machine, camera: str, date: dt.date) -> StageReport:
     span, _ = in_transaction(machine.dsn, lambda connection: day_span(connection, camera, date))
     report = StageReport()
     of_day = [video for video in span.videos if video.date == date]
@@ -87,8 +96,9 @@ def run_stage(stage: str, machine: Machine, camera: str, date: dt.date) -> Stage
         hashes = model_hashes(EffectiveCamera.model_validate(span.config), machine)
         for video in of_day:
             _run_video(stage, machine, span, video, hashes, report)
-    span, _ = in_transaction(machine.dsn, lambda connection: day_span(connection, camera, date))
-    done = {video.video_id: video.done(stage) for video in span.videos if video.date == date}
+    done = {video.video_id: video.done(stage) for video in of_day}
+    if report.touched:
+        done, _ = in_transaction(machine.dsn, lambda connection: ledger.done_on(connection, camera, date, stage))
     report.fingerprint = fp.digest(sorted(done.items()))
     return report
 
@@ -103,12 +113,14 @@ def _run_video(
 ) -> None:
     if stage == fp.RAW_DETECTIONS and detecting.lost(machine, span, video, hashes):
         machine.log(f"{video.path}: its raw detections are missing or damaged on disk and are made again")
+        report.touched = True
         in_transaction(machine.dsn, lambda connection: ledger.forget(connection, [(video.video_id, stage)]))
         span, _ = in_transaction(machine.dsn, lambda connection: day_span(connection, video.camera, video.date))
         video = span.video(video.video_id)
     if not fp.outstanding(stage, span, video, hashes):
         report.skipped += 1
         return
+    report.touched = True
     fingerprint = fp.expected(stage, span, video, hashes)
     assert fingerprint
     try:
@@ -218,23 +230,99 @@ def outstanding_days(machine: Machine, camera: str, *, rollups: bool = True) -> 
     Raises:
         ModelMissing: a model its configuration names is not on this machine.
     """
+    work = _examine(machine, camera, "").work
+    return _with_rollups(work, _unrolled(machine, camera) if rollups else ())
 
-    def read(connection: Connection) -> tuple[ledger.CameraSpan, set[dt.date]]:
-        span = ledger.load_span(connection, camera, dt.date.min, dt.date.max)
-        return span, unrolled_days(connection, camera, machine.zone)
 
-    (history, unrolled), _ = in_transaction(machine.dsn, read)
-    work: dict[dt.date, list[Any]] = {date: ["rollups"] for date in unrolled if rollups}
-    if history.videos:
-        hashes = model_hashes(EffectiveCamera.model_validate(history.config), machine)
-        for date, span in _day_spans(history):
-            for video in span.videos:
-                for stage in fp.STAGES if video.date == date else ():
-                    if fp.outstanding(stage, span, video, hashes):
-                        work.setdefault(date, []).append(
-                            (video.video_id, stage, fp.expected(stage, span, video, hashes))
-                        )
-    return {date: fp.digest(items) for date, items in work.items()}
+@dataclass(frozen=True)
+class Examined:
+    """What is outstanding in a camera's history: a hash for each date that has work in it.
+
+    Attributes:
+        state: the history's hash (`ledger.states`) from before it was read.
+        config: the camera's configuration; None where it has no videos.
+        hashes: of the models it named then.
+    """
+
+    state: str
+    config: EffectiveCamera | None
+    hashes: fp.ModelHashes | None
+    work: Mapping[dt.date, str]
+
+    def holds(self, machine: Machine, state: str) -> bool:
+        """Whether nothing has changed since, in the database or among the models."""
+        return self.state == state and self.hashes == (model_hashes(self.config, machine) if self.config else None)
+
+
+@dataclass
+class Outstanding:
+    """Camera-days with work to do, each with a hash of that work.
+
+    Attributes:
+        problems: of cameras that could not be examined, a sentence each.
+        examined: for the next time: a camera whose history did not change is not gone through again.
+        left: cameras for which there was no time.
+    """
+
+    days: dict[tuple[str, dt.date], str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    examined: dict[str, Examined] = field(default_factory=dict)
+    left: list[str] = field(default_factory=list)
+
+
+def outstanding(
+    machine: Machine, cameras: Iterable[str], before: Mapping[str, Examined] | None = None, within_s: float = math.inf
+) -> Outstanding:
+    """What `outstanding_days` says of each of these cameras.
+
+    Args:
+        before: `examined` of an earlier call. Without it nothing else is found; it only takes longer.
+        within_s: after so many seconds no further history is gone through; those gone through longest ago come first.
+    """
+    found, known = Outstanding(), before or {}
+    end = time.monotonic() + within_s
+    wanted = set(cameras)
+    with one_connection():
+        states, _ = in_transaction(machine.dsn, ledger.states)
+        for camera in [*sorted(wanted - known.keys()), *(camera for camera in known if camera in wanted)]:
+            try:
+                one, state = known.get(camera), states.get(camera, "")
+                if one is None or not one.holds(machine, state):
+                    if time.monotonic() > end:
+                        found.left.append(camera)
+                        continue
+                    one = _examine(machine, camera, state)
+                found.examined[camera] = one
+                days = _with_rollups(one.work, _unrolled(machine, camera))
+                found.days |= {(camera, date): asked for date, asked in days.items()}
+            except UserError as error:
+                found.problems.append(f"{camera}: {error}")
+    # Those gone through now come last the next time.
+    found.examined = dict(sorted(found.examined.items(), key=lambda item: item[1] is not known.get(item[0])))
+    return found
+
+
+def _examine(machine: Machine, camera: str, state: str) -> Examined:
+    history, _ = in_transaction(machine.dsn, lambda c: ledger.load_span(c, camera, dt.date.min, dt.date.max))
+    if not history.videos:
+        return Examined(state, None, None, {})
+    config = EffectiveCamera.model_validate(history.config)
+    hashes = model_hashes(config, machine)
+    work: dict[dt.date, list[Any]] = defaultdict(list)
+    for date, span in _day_spans(history):
+        for video in span.videos:
+            for stage in fp.STAGES if video.date == date else ():
+                if fp.outstanding(stage, span, video, hashes):
+                    work[date].append((video.video_id, stage, fp.expected(stage, span, video, hashes)))
+    return Examined(state, config, hashes, {date: fp.digest(items) for date, items in work.items()})
+
+
+def _unrolled(machine: Machine, camera: str) -> set[dt.date]:
+    return in_transaction(machine.dsn, lambda connection: unrolled_days(connection, camera, machine.zone))[0]
+
+
+def _with_rollups(work: Mapping[dt.date, str], unrolled: Iterable[dt.date]) -> dict[dt.date, str]:
+    return {**work, **{date: fp.digest("rollups", work.get(date)) for date in unrolled}}
 
 
 def _day_spans(history: ledger.CameraSpan) -> Iterator[tuple[dt.date, ledger.CameraSpan]]:

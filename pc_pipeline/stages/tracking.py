@@ -1,5 +1,10 @@
 """The `detections` and `tracks` stage: stored boxes become tracks, and both go to Postgres."""
 
+from array import array
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
 from psycopg2.extensions import connection as Connection
 
 from pc_pipeline.ingest.site import EffectiveCamera
@@ -7,10 +12,12 @@ from pc_pipeline.stages.fingerprints import RAW_DETECTIONS, TRACK_LINKS, TRACKS,
 from pc_pipeline.stages.machine import Machine
 from pc_pipeline.stages.written import Written
 from pc_pipeline.store import ledger, parquet, sessions
-from pc_pipeline.store.detections import insert_detections
+from pc_pipeline.store.detections import insert_pieces
 from pc_pipeline.store.ledger import CameraSpan, Video
-from pc_pipeline.store.tracks import bulk_upsert_tracks
-from pc_pipeline.vision.track import track
+from pc_pipeline.store.tracks import insert_tracks
+from pc_pipeline.vision.arrays import Detections, Track
+from pc_pipeline.vision.track import follow
+from pc_pipeline.vision.track.people import Followed
 
 
 def write(connection: Connection, machine: Machine, span: CameraSpan, video: Video, fingerprint: str) -> Written:
@@ -20,24 +27,55 @@ def write(connection: Connection, machine: Machine, span: CameraSpan, video: Vid
     """
     raw = video.done(RAW_DETECTIONS)
     assert raw
-    detections, _ = parquet.read_raw(machine.raw_dir, raw)
     config = EffectiveCamera.model_validate(span.config)
-    tracks, track_ids = track(detections, config.tracker, (video.width, video.height))
     linked = sessions.clear_results(connection, video.video_id)
     ledger.forget(
         connection,
         [(video.video_id, stage) for stage in later(TRACKS)] + [(other, TRACK_LINKS) for other in linked],
     )
-    loads = (
-        insert_detections(connection, video.video_id, video.started_at, detections, track_ids, machine.load),
-        bulk_upsert_tracks(connection, video.video_id, video.started_at, tracks, machine.load),
-    )
+    taken = _Taken()
+    pieces = taken.reading(parquet.read_boxes(machine.raw_dir, raw))
+    tracks = taken.noting(follow(pieces, config.tracker, (video.width, video.height)))
+    tracks_load = insert_tracks(connection, video.video_id, video.started_at, tracks, machine.load)
+    # Read a second time: only now it is known how many came before each track, and so its number.
+    numbered = taken.numbered(parquet.read_boxes(machine.raw_dir, raw))
+    load = insert_pieces(connection, video.video_id, video.started_at, taken.last_us, numbered, machine.load)
     return Written(
-        rows=len(detections.boxes),
-        details={
-            "detections": len(detections.boxes),
-            "tracks": len(tracks),
-            "detections_in_a_track": int((track_ids > 0).sum()),
-        },
-        loads=loads,
+        rows=load.rows,
+        details={"detections": load.rows, "tracks": tracks_load.rows, "detections_in_a_track": taken.in_a_track},
+        loads=(load, tracks_load),
     )
+
+
+class _Taken:
+    """Which track took each box of a video, noted as its pieces are read and its tracks close: 4 bytes a box."""
+
+    def __init__(self) -> None:
+        self.last_us = self.in_a_track = 0
+        # Of each box the number its track came with, 0 for none; and these numbers.
+        self._came_with = array("i")
+        self._numbers = array("i")
+
+    def reading(self, pieces: Iterable[Detections]) -> Iterator[Detections]:
+        """The pieces, noted."""
+        for piece in pieces:
+            self.last_us = int(piece.pts_us[-1])
+            self._came_with.frombytes(bytes(4 * len(piece.boxes)))
+            yield piece
+
+    def noting(self, found: Iterable[Followed]) -> Iterator[Track]:
+        """The tracks, noted."""
+        for one in found:
+            np.frombuffer(self._came_with, np.int32)[one.rows] = one.track.track_id
+            self._numbers.append(one.track.track_id)
+            self.in_a_track += len(one.rows)
+            yield one.track
+
+    def numbered(self, pieces: Iterable[Detections]) -> Iterator[tuple[Detections, NDArray[np.int32]]]:
+        """The pieces again, each with int32[N]: the track that took each box, numbered from 1 in order of first
+        sighting; 0 for none."""
+        in_order, start = np.sort([0, *self._numbers]), 0
+        for piece in pieces:
+            end = start + len(piece.boxes)
+            yield piece, np.searchsorted(in_order, self._came_with[start:end]).astype(np.int32)
+            start = end

@@ -29,7 +29,10 @@ def warm_summary(connection: Connection, cache: Cache, zone: ZoneInfo, today: dt
     """The figures over all data, and of each camera."""
     summary = figures.summary(connection, zone, today)
     results = [cache.set_json("summary", value=summary)]
-    for camera in sorted({row["camera"] for row in figures.daily(connection)}):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT DISTINCT camera FROM daily_statistics ORDER BY camera")
+        cameras = [camera for (camera,) in cursor]
+    for camera in cameras:
         of_camera = figures.summary(connection, zone, today, camera)
         results.append(cache.set_json("summary", camera, value=of_camera))
     return _warmed(results)

@@ -1,5 +1,6 @@
 """The `detections` table: boxes in frames, in monthly partitions (UTC) that are made when first needed."""
 
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -31,6 +32,8 @@ DETECTION = np.dtype(
         ("class_id", "i2"),
     ]
 )
+_COLUMNS = DETECTION.names or ()
+_PIECE_FRAMES = 2000
 
 
 def insert_detections(
@@ -49,23 +52,56 @@ def insert_detections(
     """
     if not len(detections.boxes):
         return Loader(connection, "detections", [], load).close()
-    moments = timestamps(started_at, detections.pts_us)
-    months = ensure_partitions(connection, moments[0].item(), moments[-1].item())
+    last_us = int(detections.pts_us[-1])
+    return insert_pieces(connection, video_id, started_at, last_us, _pieces(detections, track_ids), load)
+
+
+def insert_pieces(
+    connection: Connection,
+    video_id: int,
+    started_at: datetime,
+    last_us: int,
+    pieces: Iterable[tuple[Detections, NDArray[np.int32]]],
+    load: LoadSettings = LoadSettings(),  # noqa: B008 (frozen)
+) -> LoadReport:
+    """As `insert_detections`, of a video that comes in pieces. While they are made, nobody else may use the connection.
+
+    Args:
+        last_us: µs from the video's start, of its last frame.
+    """
+    first, last = timestamps(started_at, np.array([0, last_us], np.int64))
+    months = ensure_partitions(connection, first.item(), last.item())
     # Straight into the month where it is one: a sixth faster than through the parent, which must route each row.
     table = months[0] if len(months) == 1 else "detections"
-    columns: dict[str, NDArray[Any]] = {
-        "video_id": np.broadcast_to(np.int64(video_id), len(detections.boxes)),
-        "ts": moments[detections.frame_index],
-        "frame_number": detections.frame_number[detections.frame_index],
-        "track_id": track_ids.astype(np.int32, copy=False),
-        **{edge: detections.boxes[:, place] for place, edge in enumerate(("x1", "y1", "x2", "y2"))},
-        "confidence": detections.confidence,
-        "detection_index": detections.detection_index,
-        "class_id": detections.class_id,
-    }
-    with Loader(connection, table, list(columns), load) as loader:
-        loader.add(columns)
+    with Loader(connection, table, _COLUMNS, load) as loader:
+        for piece, track_ids in pieces:
+            loader.add(_columns(video_id, started_at, piece, track_ids))
         return loader.close()
+
+
+def _pieces(detections: Detections, track_ids: NDArray[np.int32]) -> Iterator[tuple[Detections, NDArray[np.int32]]]:
+    """The detections in pieces, so that the server is busy with one while the next is prepared."""
+    for first in range(0, len(detections.frame_number), _PIECE_FRAMES):
+        end = min(first + _PIECE_FRAMES, len(detections.frame_number))
+        yield detections.frames(first, end), track_ids[detections.offsets[first] : detections.offsets[end]]
+
+
+def _columns(
+    video_id: int, started_at: datetime, piece: Detections, track_ids: NDArray[np.int32]
+) -> dict[str, NDArray[Any]]:
+    """The columns `_COLUMNS` of a piece's rows."""
+    moments = timestamps(started_at, piece.pts_us)
+    values = (
+        np.broadcast_to(np.int64(video_id), len(piece.boxes)),
+        moments[piece.frame_index],
+        piece.frame_number[piece.frame_index],
+        track_ids.astype(np.int32, copy=False),
+        *piece.boxes.T,
+        piece.confidence,
+        piece.detection_index,
+        piece.class_id,
+    )
+    return dict(zip(_COLUMNS, values, strict=True))
 
 
 def delete_detections(connection: Connection, video_id: int, started_at: datetime) -> int:

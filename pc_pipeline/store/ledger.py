@@ -127,17 +127,52 @@ def load_span(connection: Connection, camera: str, first: dt.date, last: dt.date
             (camera, first, last),
         )
         videos = tuple(_video(*row) for row in cursor.fetchall())
+        seen = [video.video_id for video in videos]
         cursor.execute(
-            """
-            SELECT l.video_id, l.track_id, l.previous_video_id, l.previous_track_id
-              FROM track_links l JOIN videos v USING (video_id) JOIN videos p ON p.video_id = l.previous_video_id
-             WHERE v.camera = %s AND v.date BETWEEN %s AND %s AND p.date BETWEEN %s AND %s
-             ORDER BY 1, 2
-            """,
-            (camera, first, last, first, last),
+            "SELECT video_id, track_id, previous_video_id, previous_track_id FROM track_links"
+            " WHERE video_id = ANY (%s) AND previous_video_id = ANY (%s) ORDER BY 1, 2",
+            (seen, seen),
         )
         links = tuple(Link(*fields) for fields in cursor.fetchall())
     return CameraSpan(camera, camera_row[0] if camera_row else {}, zones, videos, links)
+
+
+def states(connection: Connection) -> dict[str, str]:
+    """Of each camera, a hash of all that `load_span` reads of its history: equal ones mean that nothing changed."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH part AS (
+                SELECT camera, 'camera' AS name, hash_record_extended(ROW (config), 0)::numeric AS hash FROM cameras
+                 UNION ALL
+                SELECT camera, 'zones', sum(hash_record_extended(ROW (kind, name, valid_from, points, in_side), 0))
+                  FROM zones GROUP BY camera
+                 UNION ALL
+                SELECT v.camera, 'videos', sum(hash_record_extended(ROW (v, s.ended_at, s.fps, r.sharpness), 0))
+                  FROM videos v LEFT JOIN sessions s USING (video_id) LEFT JOIN reference_pictures r USING (video_id)
+                 GROUP BY v.camera
+                 UNION ALL
+                SELECT v.camera, 'ledger', sum(hash_record_extended(ROW (video_id, stage, fingerprint, l.status), 0))
+                  FROM stage_ledger l JOIN videos v USING (video_id) GROUP BY v.camera
+                 UNION ALL
+                SELECT v.camera, 'links', sum(hash_record_extended(ROW (l), 0))
+                  FROM track_links l JOIN videos v USING (video_id) GROUP BY v.camera
+            )
+            SELECT camera, string_agg(name || ' ' || hash, ',' ORDER BY name) FROM part GROUP BY camera
+            """
+        )
+        return dict(cursor.fetchall())
+
+
+def done_on(connection: Connection, camera: str, date: dt.date, stage: str) -> dict[int, str | None]:
+    """The fingerprint `stage` was done with, or None, of each video of a camera-day, by video id."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT v.video_id, l.fingerprint FROM videos v LEFT JOIN stage_ledger l"
+            " ON l.video_id = v.video_id AND l.stage = %s AND l.status = 'done' WHERE v.camera = %s AND v.date = %s",
+            (stage, camera, date),
+        )
+        return dict(cursor.fetchall())
 
 
 def record(

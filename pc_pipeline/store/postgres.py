@@ -1,8 +1,10 @@
 """Connections to Postgres: one way in, whole transactions replayed when a connection is lost, errors as sentences."""
 
+import select
+import threading
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 from urllib.parse import quote, urlencode
 
@@ -90,10 +92,11 @@ def in_transaction(dsn: str, work: Callable[[Connection], T], attempts: int = 5)
     for attempt in range(attempts):
         if attempt:
             time.sleep(min(0.1 * 2**attempt, 5.0))
-        with closing(connect(dsn, RECONNECT_WAIT_S if attempt else FIRST_WAIT_S)) as connection:
+        with _connection(dsn, RECONNECT_WAIT_S if attempt else FIRST_WAIT_S) as connection:
             try:
                 result = work(connection)
                 connection.commit()
+                _keep(dsn, connection)
                 return result, attempt
             except psycopg2.Error as error:
                 last = error
@@ -102,6 +105,62 @@ def in_transaction(dsn: str, work: Callable[[Connection], T], attempts: int = 5)
                         raise UserError(explain(error)) from error
                     raise
     raise PostgresUnreachable(f"{place(dsn)}: the connection was lost {attempts} times: {_reason(last)}") from last
+
+
+class _Kept(threading.local):
+    """By DSN, the idle connections of the thread's `one_connection`; None outside of one."""
+
+    connections: dict[str, Connection] | None = None
+
+
+_kept = _Kept()
+
+
+@contextmanager
+def one_connection() -> Iterator[None]:
+    """Within the block, this thread's transactions on a database follow one another over one connection.
+
+    Each is a transaction as before: a connection lost in one, or in between, is replaced.
+    """
+    if _kept.connections is not None:
+        yield
+        return
+    mine: dict[str, Connection] = {}
+    _kept.connections = mine
+    try:
+        yield
+    finally:
+        _kept.connections = None
+        for connection in mine.values():
+            connection.close()
+
+
+@contextmanager
+def _connection(dsn: str, wait_s: float) -> Iterator[Connection]:
+    """The connection that was kept, where it still stands, or a new one; closed at the end unless it is kept again."""
+    # Taken out meanwhile: a transaction within a transaction has a connection of its own.
+    kept = (_kept.connections or {}).pop(dsn, None)
+    if kept and not _stands(kept):
+        kept.close()
+        kept = None
+    connection = kept or connect(dsn, wait_s)
+    try:
+        yield connection
+    finally:
+        if (_kept.connections or {}).get(dsn) is not connection:
+            connection.close()
+
+
+def _keep(dsn: str, connection: Connection) -> None:
+    if _kept.connections is not None:
+        _kept.connections.setdefault(dsn, connection)
+
+
+def _stands(connection: Connection) -> bool:
+    """Whether an idle connection is as it was left; the server's last word, or its going, makes it readable."""
+    waiting = select.poll()
+    waiting.register(connection.fileno(), select.POLLIN)
+    return not waiting.poll(0)
 
 
 def explain(error: psycopg2.Error) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pc_pipeline.ingest.site import SiteConfig
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FileRow:
     """A row of `source_files`: one path, what it was when last looked at, and what became of it."""
 
@@ -53,9 +53,30 @@ def _files(connection: Connection, where: str, values: Sequence[Any]) -> list[Fi
         return [FileRow(*row) for row in cursor.fetchall()]
 
 
-def all_files(connection: Connection) -> dict[str, FileRow]:
-    """Every file ever seen, by path."""
-    return {row.path: row for row in _files(connection, "true", ())}
+# Of a path, the folder it lies in: the index on it has this very expression.
+_FOLDER = "regexp_replace(path, '/[^/]*$', '')"
+
+
+def files_in(connection: Connection, folders: Iterable[str], paths: Iterable[str] = ()) -> dict[str, FileRow]:
+    """The files known that lie in these folders themselves, and those of these paths, by path."""
+    rows = _files(connection, f"{_FOLDER} = ANY(%s) OR path = ANY(%s)", (list(folders), list(paths)))
+    return {row.path: row for row in rows}
+
+
+def files_outside(connection: Connection, root: str, folders: Iterable[str]) -> list[FileRow]:
+    """The files known somewhere below `root`, but in none of these folders, that are not noted as missing."""
+    return _files(
+        connection,
+        f"starts_with(path, %s) AND status <> 'missing' AND NOT {_FOLDER} = ANY(%s)",
+        (f"{root}/", list(folders)),
+    )
+
+
+def folders_to_look_at(connection: Connection) -> set[str]:
+    """The folders with a file whose size is not known, since its standing changed with another file's."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT DISTINCT {_FOLDER} FROM source_files WHERE size_bytes < 0")
+        return {folder for (folder,) in cursor.fetchall()}
 
 
 def files_of_day(connection: Connection, camera: str, date: dt.date) -> list[FileRow]:

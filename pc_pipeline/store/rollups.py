@@ -56,32 +56,44 @@ def _statement(name: str) -> str:
     return (SQL_DIR / "rollups" / f"{name}.sql").read_text().replace("{figures}", figures)
 
 
-def roll_hours(connection: Connection, camera: str, date: dt.date, zone: ZoneInfo) -> Rolled:
-    """Replace `hourly_statistics` of one camera-day."""
-    with _alone(connection, f"hourly {camera} {date}") as cursor:
-        _mark_rolled(cursor, camera, date)
-        cursor.execute("DELETE FROM hourly_statistics WHERE camera = %s AND date = %s", (camera, date))
-    return _roll(connection, "hourly", [camera], date, zone, hours_of(date, zone))
+def roll_hours(connection: Connection, cameras: list[str], date: dt.date, zone: ZoneInfo) -> Rolled:
+    """Replace `hourly_statistics` of one date for these cameras; many at once take less than one by one."""
+    with _alone(connection, [f"hourly {camera} {date}" for camera in cameras]) as cursor:
+        _mark_rolled(cursor, cameras, date)
+        cursor.execute("DELETE FROM hourly_statistics WHERE camera = ANY (%s) AND date = %s", (cameras, date))
+    return _roll(connection, "hourly", cameras, date, zone, hours_of(date, zone))
 
 
-def _mark_rolled(cursor: Cursor, camera: str, date: dt.date) -> None:
+def _mark_rolled(cursor: Cursor, cameras: list[str], date: dt.date) -> None:
     """Note in the ledger from which session statistics these hours are made: of this day's videos and the day before's.
 
     Before they are made: statistics that change meanwhile then differ from the mark, and the hours are made again.
+    A mark that says so already stays as it is.
     """
-    for marked, stage in ((date, _ITS_DAY), (date - dt.timedelta(days=1), _NEXT_DAY)):
-        values = {"camera": camera, "date": marked, "stage": stage}
-        cursor.execute(
-            "DELETE FROM stage_ledger l USING videos v WHERE v.video_id = l.video_id AND v.camera = %(camera)s"
-            " AND v.date = %(date)s AND l.stage = %(stage)s",
-            values,
+    cursor.execute(
+        """
+        WITH mark AS (
+            SELECT v.video_id, CASE v.date WHEN %(date)s THEN %(its_day)s ELSE %(next_day)s END AS stage
+              FROM videos v WHERE v.camera = ANY (%(cameras)s) AND v.date IN (%(date)s, %(date)s - 1)
+        ), compared AS MATERIALIZED (
+            SELECT video_id, stage,
+                   (SELECT fingerprint FROM stage_ledger l
+                     WHERE l.video_id = mark.video_id AND l.stage = 'session_statistics') AS fingerprint,
+                   (SELECT fingerprint FROM stage_ledger l
+                     WHERE l.video_id = mark.video_id AND l.stage = mark.stage) AS marked
+              FROM mark
+        ), changed AS (
+            SELECT video_id, stage, fingerprint FROM compared WHERE marked IS DISTINCT FROM fingerprint
+        ), gone AS (
+            DELETE FROM stage_ledger l USING changed c
+             WHERE l.video_id = c.video_id AND l.stage = c.stage AND c.fingerprint IS NULL
         )
-        cursor.execute(
-            "INSERT INTO stage_ledger (video_id, stage, fingerprint, status, code_version)"
-            " SELECT video_id, %(stage)s, l.fingerprint, 'done', '1' FROM videos v JOIN stage_ledger l USING (video_id)"
-            " WHERE v.camera = %(camera)s AND v.date = %(date)s AND l.stage = 'session_statistics'",
-            values,
-        )
+        INSERT INTO stage_ledger (video_id, stage, fingerprint, status, code_version)
+        SELECT video_id, stage, fingerprint, 'done', '1' FROM changed WHERE fingerprint IS NOT NULL
+            ON CONFLICT (video_id, stage) DO UPDATE SET fingerprint = excluded.fingerprint, finished_at = now()
+        """,
+        {"cameras": cameras, "date": date, "its_day": _ITS_DAY, "next_day": _NEXT_DAY},
+    )
 
 
 def unrolled_days(connection: Connection, camera: str, zone: ZoneInfo) -> set[dt.date]:
@@ -118,15 +130,20 @@ def unrolled_days(connection: Connection, camera: str, zone: ZoneInfo) -> set[dt
 
 def roll_day(connection: Connection, date: dt.date, zone: ZoneInfo) -> Rolled:
     """Replace `daily_statistics` of one date, for all cameras."""
-    with _alone(connection, f"daily {date}") as cursor:
+    with _alone(connection, [f"daily {date}"]) as cursor:
         cursor.execute("DELETE FROM daily_statistics WHERE date = %s", (date,))
     return _roll(connection, "daily", None, date, zone, [day_of(date, zone)])
 
 
-def _alone(connection: Connection, partition: str) -> Cursor:
-    """A cursor, once no other transaction rolls the same partition."""
+def _alone(connection: Connection, partitions: list[str]) -> Cursor:
+    """A cursor, once no other transaction rolls one of these partitions."""
     cursor = connection.cursor()
-    cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('pc rollup ' || %s, 0))", (partition,))
+    # In one order, so that two who want some of the same do not wait for each other in a circle.
+    cursor.execute(
+        "SELECT pg_advisory_xact_lock(hashtextextended('pc rollup ' || name, 0))"
+        " FROM (SELECT unnest(%s) AS name ORDER BY name) AS partition",
+        (partitions,),
+    )
     return cursor
 
 
@@ -138,14 +155,22 @@ def _roll(
     zone: ZoneInfo,
     buckets: list[tuple[dt.datetime, dt.datetime]],
 ) -> Rolled:
+    start, end = day_of(date, zone)
+    if start == end:
+        return Rolled(0, 0, 0, 0.0)
+    values = {
+        "cameras": cameras,
+        "date": date,
+        "day_before": local_midnight(date - dt.timedelta(days=1), zone),
+        "starts": [begin for begin, _ in buckets],
+        "day_start": start,
+        "day_end": end,
+    }
     with connection.cursor() as cursor:
-        values = {
-            "cameras": cameras,
-            "date": date,
-            "day_before": local_midnight(date - dt.timedelta(days=1), zone),
-            "starts": [start for start, _ in buckets],
-            "ends": [end for _, end in buckets],
-        }
+        # The planner cannot know how many rows a step of the statement gives: it takes thousands for one, and joins row
+        # by row. Compiling the statement takes longer than running it.
+        cursor.execute("SET LOCAL enable_nestloop = off; SET LOCAL jit = off")
         cursor.execute(_statement(name), values)
         rows = cursor.fetchall()
+        cursor.execute("SET LOCAL enable_nestloop = DEFAULT; SET LOCAL jit = DEFAULT")
     return Rolled(len(rows), sum(r[0] for r in rows), sum(r[1] for r in rows), sum(r[3] for r in rows) / 1000)

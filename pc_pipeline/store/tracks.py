@@ -1,7 +1,7 @@
 """The `tracks` table: one row a person in view, with the whole way as JSONB."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -18,6 +18,12 @@ INSERT INTO tracks ({", ".join(_COLUMNS)}) SELECT {", ".join(_COLUMNS)} FROM pc_
 ON CONFLICT (video_id, track_id) DO UPDATE
 SET ({", ".join(_COLUMNS[2:])}) = ROW ({", ".join(f"excluded.{name}" for name in _COLUMNS[2:])})
 """
+_NUMBERED = f"""
+INSERT INTO tracks ({", ".join(_COLUMNS)})
+SELECT video_id, row_number() OVER (ORDER BY track_id), {", ".join(_COLUMNS[2:])} FROM pc_tracks_loading
+"""
+# Tracks fetched at once: somebody who sits there all day is some megabytes.
+_AT_ONCE = 20
 
 
 def upsert_track(connection: Connection, video_id: int, started_at: datetime, track: Track) -> None:
@@ -37,23 +43,90 @@ def bulk_upsert_tracks(
     Args:
         started_at: aware time of the video's first frame.
     """
+    report = _to_temporary(connection, video_id, started_at, tracks, load)
+    with connection.cursor() as cursor:
+        cursor.execute(_UPSERT)
+    return report
+
+
+def insert_tracks(
+    connection: Connection,
+    video_id: int,
+    started_at: datetime,
+    tracks: Iterable[Track],
+    load: LoadSettings = LoadSettings(),  # noqa: B008 (frozen)
+) -> LoadReport:
+    """Insert all tracks of a video that has none yet, as they come: they are numbered 1, 2, ... in the order of the
+    numbers they come with. While `tracks` are made, nobody else may use the connection.
+
+    Args:
+        started_at: aware time of the video's first frame.
+    """
+    report = _to_temporary(connection, video_id, started_at, tracks, load)
+    with connection.cursor() as cursor:
+        cursor.execute(_NUMBERED)
+    return report
+
+
+def _to_temporary(
+    connection: Connection, video_id: int, started_at: datetime, tracks: Iterable[Track], load: LoadSettings
+) -> LoadReport:
+    """Tracks into `pc_tracks_loading`, which is emptied before."""
     with connection.cursor() as cursor:
         cursor.execute("CREATE TEMP TABLE IF NOT EXISTS pc_tracks_loading (LIKE tracks) ON COMMIT DROP")
         cursor.execute("TRUNCATE pc_tracks_loading")
     with Loader(connection, "pc_tracks_loading", _COLUMNS, load) as loader:
         for track in tracks:
             loader.add(_row(video_id, started_at, track))
-        report = loader.close()
-    with connection.cursor() as cursor:
-        cursor.execute(_UPSERT)
-    return report
+        return loader.close()
 
 
-def load_tracks(connection: Connection, video_id: int) -> list[Track]:
-    """One video's tracks by number, exactly as stored: boxes in tenths of a pixel, confidence in thousandths."""
+def load_tracks(connection: Connection, video_id: int, track_ids: Sequence[int] | None = None) -> list[Track]:
+    """One video's tracks by number (all of them, or those named), exactly as stored: boxes in tenths of a pixel,
+    confidence in thousandths."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT track_id, trajectory FROM tracks WHERE video_id = %s ORDER BY track_id", (video_id,))
+        cursor.execute(
+            "SELECT track_id, trajectory FROM tracks WHERE video_id = %s AND (%s OR track_id = ANY(%s::int[]))"
+            " ORDER BY track_id",
+            (video_id, track_ids is None, list(track_ids or ())),
+        )
         return [decode_trajectory(track_id, trajectory) for track_id, trajectory in cursor]
+
+
+def tracks_in_view(connection: Connection, video_id: int, first: datetime, last: datetime) -> list[Track]:
+    """As `load_tracks`, those of one video that are in view at some time from `first` to `last` (aware)."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT track_id, trajectory FROM tracks WHERE video_id = %s AND started_at <= %s AND ended_at >= %s"
+            " ORDER BY track_id",
+            (video_id, last, first),
+        )
+        return [decode_trajectory(track_id, trajectory) for track_id, trajectory in cursor]
+
+
+def each_track(connection: Connection, video_id: int) -> Iterator[Track]:
+    """As `load_tracks`, all of them, one after the other: few are in memory at a time. One such reading at a time."""
+    with connection.cursor(name="pc_each_track") as cursor:
+        cursor.itersize = _AT_ONCE
+        cursor.execute("SELECT track_id, trajectory FROM tracks WHERE video_id = %s ORDER BY track_id", (video_id,))
+        for track_id, trajectory in cursor:
+            yield decode_trajectory(track_id, trajectory)
+
+
+def track_numbers(connection: Connection, video_id: int) -> list[int]:
+    """The numbers of one video's tracks, in order."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT track_id FROM tracks WHERE video_id = %s ORDER BY track_id", (video_id,))
+        return [track_id for (track_id,) in cursor]
+
+
+def first_sighting(connection: Connection, video_id: int) -> datetime | None:
+    """When somebody is first seen in a video; None where nobody is."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT min(started_at) FROM tracks WHERE video_id = %s", (video_id,))
+        row = cursor.fetchone()
+    assert row
+    return row[0]
 
 
 def encode_trajectory(track: Track) -> dict[str, list[int]]:

@@ -1,6 +1,7 @@
 """What vision hands on: flat NumPy arrays with their units. Times are container PTS, never frame number over fps."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -57,10 +58,15 @@ class PictureSignals:
     reference_us: NDArray[np.int64]
     reference: NDArray[np.uint8]
 
+    def keeping(self, reference_us: Sequence[int]) -> "PictureSignals":
+        """These signals with no other pictures kept whole than those of `reference_us`."""
+        kept = np.isin(self.reference_us, np.array(reference_us, np.int64))
+        return replace(self, reference_us=self.reference_us[kept], reference=self.reference[kept])
+
 
 @dataclass(frozen=True)
 class Detections:
-    """All sampled frames of one video, flat: frame i's boxes are rows `offsets[i]:offsets[i + 1]`.
+    """Sampled frames of one video, all of them or a piece, flat: frame i's boxes are rows `offsets[i]:offsets[i + 1]`.
 
     Attributes:
         frame_number: int32[F], index in the container, from 0.
@@ -92,6 +98,42 @@ class Detections:
         """int16[N]: each box's place in its frame, from 0."""
         place = np.arange(len(self.boxes), dtype=np.int64) - np.repeat(self.offsets[:-1], np.diff(self.offsets))
         return place.astype(np.int16)
+
+    def frames(self, first: int, end: int) -> "Detections":
+        """The frames from `first` to before `end`, without what they looked like."""
+        low, high = int(self.offsets[first]), int(self.offsets[end])
+        return Detections(
+            frame_number=self.frame_number[first:end],
+            pts_us=self.pts_us[first:end],
+            offsets=self.offsets[first : end + 1] - low,
+            boxes=self.boxes[low:high],
+            confidence=self.confidence[low:high],
+            class_id=self.class_id[low:high],
+            colours=None if self.colours is None else self.colours[low:high],
+        )
+
+
+def joined(pieces: Sequence[Detections]) -> Detections:
+    """Pieces that follow one another in a video (one at least), as one."""
+    starts = np.cumsum([0, *(len(piece.boxes) for piece in pieces[:-1])])
+    offsets = [piece.offsets[:-1] + start for piece, start in zip(pieces, starts, strict=True)]
+    colours = [piece.colours for piece in pieces if piece.colours is not None]
+    pictures = [piece.picture for piece in pieces if piece.picture is not None]
+    return Detections(
+        frame_number=np.concatenate([piece.frame_number for piece in pieces]),
+        pts_us=np.concatenate([piece.pts_us for piece in pieces]),
+        offsets=np.append(np.concatenate(offsets), starts[-1] + len(pieces[-1].boxes)),
+        boxes=np.concatenate([piece.boxes for piece in pieces]),
+        confidence=np.concatenate([piece.confidence for piece in pieces]),
+        class_id=np.concatenate([piece.class_id for piece in pieces]),
+        colours=np.concatenate(colours) if colours else None,
+        picture=joined_signals(pictures) if pictures else None,
+    )
+
+
+def joined_signals(pieces: Sequence[PictureSignals]) -> PictureSignals:
+    """Signals of pieces that follow one another in a video (one at least), as one."""
+    return PictureSignals(*(np.concatenate([getattr(piece, name) for piece in pieces]) for name in vars(pieces[0])))
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,15 @@ Time is `CAP_PROP_POS_MSEC` read after `grab()`, which is exact on variable fram
 wrong by seconds.
 """
 
+import os
 import queue
 import threading
 from array import array
+from collections import deque
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, BinaryIO
@@ -18,6 +22,7 @@ from numpy.typing import NDArray
 
 from pc_pipeline.errors import UnreadableVideo
 from pc_pipeline.vision.arrays import VideoFacts
+from pc_pipeline.vision.seek import Doubtful, pictures_at
 
 if TYPE_CHECKING:
     import cv2
@@ -137,30 +142,54 @@ def read_frames(path: Path, sample_every_s: float = 0.0, pts_seen: "array[int] |
         thread.join()
 
 
-def read_frames_at(path: Path, frame_numbers: NDArray[np.integer]) -> Iterator[Frame]:
-    """The frames with these numbers (sorted, distinct), as far as the file goes; the others are not converted.
+def read_frames_at(
+    path: Path, frame_numbers: NDArray[np.integer], pts_us: NDArray[np.integer] | None = None
+) -> Iterator[Frame]:
+    """The frames with these numbers (sorted, distinct), as far as the file goes; no other is converted.
+
+    Args:
+        path: the video.
+        frame_numbers: int[N], as `read_frames` counts.
+        pts_us: int[N], their times as `read_frames` gave them. With these, what lies between is not even decoded where
+            that is sure to give the same pictures (`vision.seek`).
 
     Raises:
         UnreadableVideo: the file cannot be opened.
     """
-    wanted = iter(frame_numbers.tolist())
-    next_wanted = next(wanted, None)
-    if next_wanted is None:
+    import cv2
+
+    if not len(frame_numbers):
         return
     container = _container(path)
     capture = _open(path, container)
     try:
+        left = deque(frame_numbers.tolist())
+        grabbed = _grab(path, capture, container)
+        first_us = next(grabbed, None)
+        if first_us is None:
+            return
         shape = None
-        for number, pts_us in enumerate(_grab(path, capture, container)):
-            if number != next_wanted:
+        decoded, image = capture.retrieve()
+        if decoded:
+            first = np.asarray(image, np.uint8)
+            shape = first.shape
+            if pts_us is not None:
+                after_us = (pts_us.astype(np.int64) - first_us).tolist()
+                rotation = int(capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 360
+                with suppress(Doubtful):
+                    pictures = pictures_at(path, container, list(left), after_us, first, rotation)
+                    for picture, at_us in zip(pictures, pts_us.tolist(), strict=True):
+                        yield Frame(left.popleft(), at_us, picture)
+        for number, at_us in enumerate(chain((first_us,), grabbed)):
+            if not left:
+                return
+            if number != left[0]:
                 continue
+            left.popleft()
             decoded, image = capture.retrieve()
             if decoded:
                 shape = shape or image.shape
-                yield Frame(number, pts_us, _fit(np.asarray(image, np.uint8), shape))
-            next_wanted = next(wanted, None)
-            if next_wanted is None:
-                return
+                yield Frame(number, at_us, _fit(np.asarray(image, np.uint8), shape))
     finally:
         capture.release()
 
@@ -181,7 +210,7 @@ def _decode(path: Path, sample_every_s: float, pts_seen: "array[int] | None") ->
     due_us = 0
     shape = None
     container = _container(path)
-    capture = _open(path, container)
+    capture = _open(path, container, _threads_beside_inference())
     try:
         for number, pts_us in enumerate(_grab(path, capture, container)):
             if pts_seen is not None:
@@ -229,10 +258,18 @@ def _fit(image: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
     return cv2.resize(image, (shape[1], shape[0])).astype(np.uint8, copy=False)
 
 
-def _open(path: Path, container: str) -> "cv2.VideoCapture":
+def _threads_beside_inference() -> int:
+    """How many threads decode while a detector keeps all cores busy: one for each, as FFmpeg has it, costs a fifth more
+    than one in all, and is no faster where none is idle."""
+    return max(1, (os.cpu_count() or 1) // 2)
+
+
+def _open(path: Path, container: str, threads: int | None = None) -> "cv2.VideoCapture":
+    """A video at its beginning; None for as many threads as FFmpeg thinks fit."""
     import cv2
 
-    capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
+    settings = [] if threads is None else [cv2.CAP_PROP_N_THREADS, threads]
+    capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG, settings)
     if capture.isOpened():
         return capture
     if container == "mov":

@@ -23,7 +23,6 @@ from pc_pipeline.vision.models import ModelFile, openvino_core, read_openvino
 if TYPE_CHECKING:
     from pc_pipeline.ingest.site import GenderConfig
 
-CODE_VERSION = "3"
 UNKNOWN, MALE, FEMALE = 0, 1, 2
 BATCH = 16
 # A box that comes this near (body heights) to the left, right or lower edge may be of a person cut off by it: in a
@@ -105,7 +104,8 @@ def classify(
     config: "GenderConfig",
     frame_size: tuple[int, int],
 ) -> list[TrackGender]:
-    """One verdict a track, in the order of `tracks`. Only the frames of chosen crops are converted to pictures.
+    """One verdict a track, in the order of `tracks`. Only the frames of chosen crops are converted to pictures, and as
+    little as can be is decoded for them.
 
     Args:
         path: the video; if it ends earlier than the tracks do, what is left of the crops decides.
@@ -123,9 +123,12 @@ def classify(
     """
     chosen = choose_sightings(tracks, loose, config, frame_size)
     wanted: dict[int, list[tuple[int, NDArray[np.float32]]]] = defaultdict(list)
+    times: dict[int, int] = {}
     for index, sightings in enumerate(chosen):
         for sighting in sightings:
-            wanted[int(tracks[index].frame_number[sighting])].append((index, tracks[index].boxes[sighting]))
+            number = int(tracks[index].frame_number[sighting])
+            wanted[number].append((index, tracks[index].boxes[sighting]))
+            times[number] = int(tracks[index].time_us[sighting])
     log_odds: list[list[float]] = [[] for _ in tracks]
     if wanted:
         judge = _Judge(model)
@@ -136,7 +139,8 @@ def classify(
                 log_odds[index].append(value)
             waiting.clear()
 
-        for frame in read_frames_at(path, np.array(sorted(wanted))):
+        numbers = sorted(wanted)
+        for frame in read_frames_at(path, np.array(numbers), np.array([times[number] for number in numbers])):
             for index, box in wanted[frame.number]:
                 waiting.append((index, judge.crop(frame.image, box)))
                 if len(waiting) == BATCH:

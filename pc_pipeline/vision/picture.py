@@ -21,7 +21,6 @@ from pc_pipeline.vision.decode import ROUNDING_US
 if TYPE_CHECKING:
     from pc_pipeline.ingest.site import QualityConfig
 
-CODE_VERSION = "1"
 
 Kind = Literal["gap", "frozen", "black", "covered", "moved", "frame_rate"]
 Picture = NDArray[np.uint8]
@@ -105,17 +104,19 @@ class Usual:
 
 
 class PictureWatch:
-    """Takes the signals of a video, frame after frame; its memory does not grow with the size of the pictures, and
-    for 24 hours is about 20 MB."""
+    """Takes the signals of a video, frame after frame; its memory grows neither with the size of the pictures nor with
+    the length of a video whose signals are fetched now and then."""
 
     def __init__(self) -> None:
         self._pts, self._shown = array("q"), array("i")
         self._mean, self._spread, self._detail, self._change = (array("f") for _ in range(4))
-        self._references: list[tuple[int, Picture]] = []
+        # None for a picture that was handed on.
+        self._references: dict[int, Picture | None] = {}
         self._every_us = REFERENCE_EVERY_US
         self._due_us = self._reference_due_us = 0
         self._before: Picture | None = None
         self._repeated: Picture | None = None
+        self._showing = -1
 
     def see(self, pts_us: int, image: NDArray[np.uint8]) -> None:
         """Take in a frame; `image` is uint8[H, W, 3], BGR. Frames sooner than 0.2 s after the last are passed over."""
@@ -126,37 +127,45 @@ class PictureWatch:
         change = 0.0 if self._before is None else _difference(picture, self._before)
         if self._repeated is None or _difference(picture, self._repeated) > SAME_PICTURE:
             self._repeated = picture
-            self._shown.append(self._shown[-1] + 1 if self._shown else 0)
-        else:
-            self._shown.append(self._shown[-1])
+            self._showing += 1
         self._before = picture
         self._pts.append(pts_us)
+        self._shown.append(self._showing)
         self._mean.append(float(picture.mean()))
         self._spread.append(float(picture.std()))
         self._detail.append(detail(picture))
         self._change.append(change)
         if pts_us >= self._reference_due_us:
-            self._references.append((pts_us, picture))
+            self._references[pts_us] = picture
             while len(self._references) > MOST_REFERENCES:
                 self._every_us *= 2
                 # The first one of each interval stays, as if it had been so long from the start.
-                first = {pts // self._every_us: (pts, kept) for pts, kept in reversed(self._references)}
-                self._references = [first[interval] for interval in sorted(first)]
+                first = {pts // self._every_us: pts for pts in reversed(self._references)}
+                self._references = {pts: self._references[pts] for pts in sorted(first.values())}
             self._reference_due_us = (pts_us // self._every_us + 1) * self._every_us
 
     def signals(self) -> PictureSignals:
-        """What was seen so far."""
-        pictures = [picture for _, picture in self._references]
-        return PictureSignals(
+        """What was seen since this was last called, or from the start."""
+        kept = {pts: picture for pts, picture in self._references.items() if picture is not None}
+        found = PictureSignals(
             pts_us=np.array(self._pts, np.int64),
             mean=np.array(self._mean, np.float32),
             spread=np.array(self._spread, np.float32),
             detail=np.array(self._detail, np.float32),
             change=np.array(self._change, np.float32),
             shown=np.array(self._shown, np.int32),
-            reference_us=np.array([pts for pts, _ in self._references], np.int64),
-            reference=np.array(pictures, np.uint8).reshape(-1, HEIGHT, WIDTH),
+            reference_us=np.array(list(kept), np.int64),
+            reference=np.array(list(kept.values()), np.uint8).reshape(-1, HEIGHT, WIDTH),
         )
+        for figures in (self._pts, self._mean, self._spread, self._detail, self._change, self._shown):
+            del figures[:]
+        self._references = dict.fromkeys(self._references)
+        return found
+
+    @property
+    def references_us(self) -> list[int]:
+        """Times of the pictures kept whole so far: of those that `signals` gave, a longer video keeps fewer."""
+        return list(self._references)
 
 
 def small(image: NDArray[np.uint8]) -> Picture:

@@ -168,6 +168,17 @@ def test_a_file_that_vanishes_while_it_is_read_is_named_and_the_camera_given_is_
     assert terminal.rows("SELECT count(*) FROM zones WHERE camera = 'gate'") == [(0,)]
 
 
+def test_a_video_given_to_another_camera_leaves_nothing_with_the_first(terminal, tmp_path):
+    clip = clips.write(tmp_path / "export.mp4")
+    where = ("--start", "2026-03-01T09:00:00+00:00", "--config", terminal.site_file, "--json")
+    assert terminal.pc("process", clip, "--camera", "gate", *where)[0] == 0
+    code, out, _ = terminal.pc("process", clip, "--camera", "door", *where)
+    assert code == 0
+    assert {day["camera"] for day in json.loads(out)["camera_days"]} == {"door", "gate"}
+    for table in ("videos", "hourly_statistics", "daily_statistics"):
+        assert terminal.rows(f"SELECT DISTINCT camera FROM {table}") == [("door",)], table
+
+
 def test_a_mistake_in_the_command_is_one_sentence_and_changes_nothing(terminal, tmp_path):
     clip = clips.write(tmp_path / "clip.mp4")
     other = clips.write(tmp_path / "other.mp4")

@@ -37,7 +37,7 @@ def pc(dsn, monkeypatch):
         events.replace_events(connection, 2, "door", found)
         for day in (0, 2):
             date = MONDAY + dt.timedelta(days=day)
-            rollups.roll_hours(connection, "door", date, LONDON)
+            rollups.roll_hours(connection, ["door"], date, LONDON)
             rollups.roll_day(connection, date, LONDON)
 
     in_transaction(dsn, write)
@@ -92,7 +92,7 @@ def test_how_far_occupancy_was_corrected_stands_beside_it(pc, dsn):
             connection, 4, NINE + 6 * HOUR, NINE + 7 * HOUR, LONDON, [(NINE + 6 * HOUR, NINE + 6.5 * HOUR, 0)],
             [(NINE + 6.2 * HOUR, 1, "out"), (NINE + 6.4 * HOUR, 1, "out")],
         )  # fmt: skip
-        rollups.roll_hours(connection, "door", MONDAY, LONDON)
+        rollups.roll_hours(connection, ["door"], MONDAY, LONDON)
         rollups.roll_day(connection, MONDAY, LONDON)
 
     in_transaction(dsn, leave)

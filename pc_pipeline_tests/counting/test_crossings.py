@@ -12,7 +12,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pc_pipeline.counting.crossings import line_crossings
-from pc_pipeline.counting.geometry import TOWARDS, Line, signed_distance
+from pc_pipeline.counting.geometry import Line, signed_distance
+from pc_pipeline.counting.outline import TOWARDS
 from pc_pipeline_tests.counting.pictures import HEIGHT_OF, SIGHTINGS, SYMMETRIES, WIDTH_OF, Symmetry, kept_of_each_run
 
 SIZE = 4000

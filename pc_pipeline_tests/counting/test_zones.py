@@ -8,7 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pc_pipeline.counting.crossings import line_crossings
-from pc_pipeline.counting.geometry import Line, distance_to_segment, in_polygon, is_simple
+from pc_pipeline.counting.geometry import Line, distance_to_segment, in_polygon
+from pc_pipeline.counting.outline import is_simple
 from pc_pipeline.counting.zones import zone_visits
 from pc_pipeline_tests.counting.pictures import HEIGHT_OF, SIGHTINGS, SYMMETRIES, WIDTH_OF, kept_of_each_run
 

@@ -73,7 +73,7 @@ class Checks:
             self.film(DAY - dt.timedelta(days=ago), **as_usual)
 
     def roll(self, date: dt.date) -> None:
-        rollups.roll_hours(self.connection, "door", date, LONDON)
+        rollups.roll_hours(self.connection, ["door"], date, LONDON)
         rollups.roll_day(self.connection, date, LONDON)
 
     def execute(self, statement: str, values: Any = ()) -> None:

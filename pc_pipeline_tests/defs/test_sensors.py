@@ -94,6 +94,25 @@ def test_new_files_add_the_camera_and_request_each_camera_day_once(camera_site):
     assert camera_site.tick().dynamic_partitions_requests == []
 
 
+def test_a_camera_day_that_ran_long_ago_is_not_asked_for_again_however_often_another_ran(camera_site):
+    for name in ("door_20260301_090000.mp4", "door_20260302_090000.mp4"):
+        camera_site.put(name)
+    quiet, busy = camera_site.tick().run_requests
+    camera_site.make_run(quiet, dg.DagsterRunStatus.SUCCESS)
+    for _ in range(5):
+        camera_site.make_run(busy, dg.DagsterRunStatus.SUCCESS)
+    assert keys(camera_site.tick()) == []
+
+
+def test_a_tick_after_another_sees_what_came_meanwhile(camera_site):
+    camera_site.put("door_20260301_090000.mp4")
+    (request,) = camera_site.tick().run_requests
+    camera_site.make_run(request, dg.DagsterRunStatus.SUCCESS)
+    _register(camera_site)
+    camera_site.put("door/2026-03-02/09-00-00.mp4")
+    assert keys(camera_site.tick()) == ["door|2026-03-02"]
+
+
 def test_nothing_new_requests_nothing_and_says_so(camera_site):
     result = camera_site.tick()
     assert keys(result) == [] and "nothing new" in result.skip_reason.skip_message

@@ -42,8 +42,11 @@ class Inbox:
         os.utime(path, (self._clock, self._clock))
         return path
 
-    def look(self, pending: dict[str, Any] | None = None, now: dt.datetime = NOW) -> Arrivals:
-        return look(self.machine, SITE, pending or {}, now)
+    def look(
+        self, pending: dict[str, Any] | None = None, now: dt.datetime = NOW, after: Arrivals | None = None
+    ) -> Arrivals:
+        """A look at all there is, or the one that follows `after`."""
+        return look(self.machine, SITE, pending or {}, now, after.memory if after else None)
 
     def register(self, date: dt.date = DAY) -> Registration:
         return register(self.machine, list(SITE.name_patterns), "door", date)

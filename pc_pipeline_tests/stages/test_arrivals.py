@@ -9,7 +9,7 @@ import pytest
 from pc_pipeline.errors import UserError
 from pc_pipeline.ingest.names import VIDEO_SUFFIXES
 from pc_pipeline.ingest.watch import scan
-from pc_pipeline.stages.arrivals import start_allowed
+from pc_pipeline.stages.arrivals import WHOLE_ROUND, start_allowed
 from pc_pipeline_tests.stages.inbox import DAY, NOW, SITE
 
 NINE = "door_20260301_090000.mp4"
@@ -124,6 +124,93 @@ def test_a_file_that_went_and_came_back_as_it_was_asks_again(inbox):
     assert len({*first.values(), *gone.values(), *back.values()}) == 3
 
 
+# -------------------------------------------------------------------------------------------- one look after another
+
+TUESDAY_NINE, TUESDAY_TEN = "door/2026-03-03/09-00-00.mp4", "door/2026-03-03/10-00-00.mp4"
+TUESDAY = dt.date(2026, 3, 3)
+
+
+@pytest.fixture
+def rested(inbox):
+    """A folder for each of two days, long untouched, and the look after which both rest."""
+    for name in (TUESDAY_NINE, "door/2026-03-04/09-00-00.mp4"):
+        inbox.put(name, b"x")
+    for date in (TUESDAY, TUESDAY + dt.timedelta(days=1)):
+        inbox.register(date)
+    # What registration makes of a file that is none of video.
+    inbox.world.execute("UPDATE source_files SET status = 'registered', reason = NULL")
+    return inbox, inbox.look(now=dt.datetime.now(dt.UTC) + dt.timedelta(hours=2))
+
+
+def test_what_rests_is_not_listed_but_what_comes_or_goes_there_is_seen_at_once(rested, monkeypatch):
+    inbox, before = rested
+    now = before.memory.at + dt.timedelta(seconds=1)
+    listed = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: listed.append(path) or scandir(path))
+    inbox.put(TUESDAY_TEN, b"x")
+    looked = inbox.look(now=now, after=before)
+    assert list(looked.days) == [("door", TUESDAY)]
+    assert str(inbox.path("door/2026-03-04")) not in listed
+    inbox.path("door/2026-03-04/09-00-00.mp4").unlink()
+    assert list(inbox.look(now=now, after=looked).days) == [("door", TUESDAY), ("door", dt.date(2026, 3, 4))]
+
+
+def test_a_file_that_changes_in_place_in_a_folder_that_rests_is_seen_within_a_round(rested):
+    inbox, looked = rested
+    folder = inbox.path(TUESDAY_NINE).parent
+    inbox.path(TUESDAY_NINE).write_bytes(b"longer")
+    os.utime(inbox.path(TUESDAY_NINE), (1, 1))
+    untouched = folder.stat().st_mtime_ns
+    seen = []
+    for _ in range(25):
+        looked = inbox.look(now=looked.memory.at + WHOLE_ROUND / 20, after=looked)
+        seen += looked.days
+    assert folder.stat().st_mtime_ns == untouched
+    assert set(seen) == {("door", TUESDAY)}
+
+
+def test_files_gone_with_their_folder_are_asked_for_until_that_is_noted(rested):
+    inbox, looked = rested
+    shutil.rmtree(inbox.path(TUESDAY_NINE).parent)
+    for _ in range(3):
+        looked = inbox.look(now=looked.memory.at + dt.timedelta(seconds=1), after=looked)
+        assert list(looked.days) == [("door", TUESDAY)]
+    inbox.register(TUESDAY)
+    looked = inbox.look(now=looked.memory.at + dt.timedelta(seconds=1), after=looked)
+    assert looked.days == {}
+    assert inbox.files()[TUESDAY_NINE] == "missing"
+
+
+@pytest.mark.parametrize(
+    ("statement", "asked"),
+    [
+        ("UPDATE source_files SET size_bytes = -1 WHERE path LIKE '%03-03/%'", {("door", TUESDAY)}),
+        ("INSERT INTO cameras (camera) VALUES ('gate')", {("gate", DAY)}),
+    ],
+)
+def test_what_changes_in_the_database_is_seen_in_a_folder_that_rests(rested, statement, asked):
+    inbox, looked = rested
+    inbox.put("gate_20260301_090000.mp4", b"x")
+    now = dt.datetime.now(dt.UTC) + dt.timedelta(hours=2)
+    looked = inbox.look(now=now, after=looked)
+    assert looked.days == {}
+    looked = inbox.look(now=now, after=looked)
+    inbox.world.execute(statement)
+    assert set(inbox.look(now=now, after=looked).days) == asked
+
+
+def test_a_folder_in_which_a_file_was_written_lately_does_not_rest(rested):
+    inbox, looked = rested
+    path = inbox.path(TUESDAY_NINE)
+    lately = looked.memory.at.timestamp() - 600
+    os.utime(path, (lately, lately))
+    inbox.world.execute(f"UPDATE source_files SET mtime_ns = {path.stat().st_mtime_ns} WHERE path LIKE '%03-03/%'")
+    looked = inbox.look(now=looked.memory.at)
+    assert not looked.memory.folders[str(path.parent)].rests
+    assert looked.memory.folders[str(inbox.path("door/2026-03-04"))].rests
+
+
 def test_a_watched_folder_that_is_not_there_deletes_nothing(inbox):
     inbox.put(NINE, b"x")
     inbox.register()
@@ -154,7 +241,7 @@ def test_links_and_names_that_cannot_be_stored_are_told_and_hidden_files_passed_
 def test_a_folder_named_like_a_video_is_a_folder(tmp_path):
     (tmp_path / NINE).mkdir()
     (tmp_path / NINE / "inside.mp4").write_bytes(b"x")
-    assert [str(file.relative) for file in scan(tmp_path)] == [f"{NINE}/inside.mp4"]
+    assert [file.relative for file in scan(tmp_path)] == [f"{NINE}/inside.mp4"]
 
 
 def test_every_ending_of_a_video_is_seen(tmp_path):

@@ -48,6 +48,16 @@ def test_at_first_only_what_needs_no_other_is_outstanding():
     assert outstanding(span(video(1))) == [fp.RAW_DETECTIONS]
 
 
+def test_what_was_detected_before_there_was_motion_gating_stays_as_long_as_that_is_off():
+    off = SiteConfig(timezone="UTC").effective("door").detector.model_dump(mode="json")
+    assert off["motion_gate"] is False
+    before = {key: value for key, value in off.items() if key != "motion_gate"}
+    assert fp.raw_fingerprint("content", "model", off) == fp.raw_fingerprint("content", "model", before)
+    assert fp.raw_fingerprint("content", "model", {**off, "motion_gate": True}) != fp.raw_fingerprint(
+        "content", "model", before
+    )
+
+
 def test_nothing_is_outstanding_once_all_is_done():
     assert outstanding(settled(span(video(1), video(2)))) == []
 
@@ -58,6 +68,7 @@ def test_nothing_is_outstanding_once_all_is_done():
         ({"detector": {"confidence": 0.5}}, fp.RAW_DETECTIONS),
         ({"detector": {"iou": 0.4}}, fp.RAW_DETECTIONS),
         ({"detector": {"classes": [0, 1]}}, fp.RAW_DETECTIONS),
+        ({"detector": {"motion_gate": True}}, fp.RAW_DETECTIONS),
         ({"detector": {"sample_every": 0.5}}, fp.RAW_DETECTIONS),
         ({"quality": {"frozen": 60.0}}, fp.CAMERA_EVENTS),
         ({"tracker": {"lost_after": 5.0}}, fp.TRACKS),

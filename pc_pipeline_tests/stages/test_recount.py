@@ -10,7 +10,9 @@ from pc_pipeline.stages.fingerprints import (
     TRACK_LINKS,
     TRACKS,
     ZONE_VISITS,
+    ModelHashes,
 )
+from pc_pipeline.stages.runner import outstanding
 from pc_pipeline_tests.stages.world import SILL, across, local
 
 HALL = [[0.6, 0.0], [1.0, 0.0], [1.0, 1.0], [0.6, 1.0]]
@@ -94,6 +96,42 @@ def test_another_tracker_tracks_again_from_the_stored_boxes(counted):
     counted.apply(tracker={})
     counted.settle()
     assert counted.digest() == first
+
+
+def test_what_is_outstanding_is_found_from_what_was_examined_before_as_from_nothing(counted):
+    """A camera in which nothing changed is not gone through again; a line, a video, a file or a model that changes is
+    seen."""
+    machine = counted.machine
+
+    def fresh() -> dict:
+        return outstanding(machine, ["door", "gone"]).days
+
+    before = outstanding(machine, ["door", "gone"])
+    again = outstanding(machine, ["door", "gone"], before.examined, within_s=0)
+    assert again.days == before.days == {}
+    assert again.examined["door"] is before.examined["door"]
+    for change in (
+        lambda: counted.apply(lines={"sill": FAR_LINE}),
+        lambda: counted.film(local("2026-03-05 09:00:00"), across(40)),
+        lambda: counted.execute("DELETE FROM stage_ledger WHERE stage = 'tracks'"),
+        lambda: counted.execute("UPDATE videos SET status = 'source deleted'"),
+    ):
+        change()
+        late = outstanding(machine, ["door", "gone"], before.examined, within_s=-1)
+        assert (late.days, late.left) == ({}, ["door"]), "no time: it is examined the next time"
+        after = outstanding(machine, ["door", "gone"], late.examined)
+        assert after.days == fresh()
+        assert after.examined["door"] != before.examined["door"]
+        before = after
+    assert before.days
+
+
+def test_another_model_makes_every_video_outstanding(counted, monkeypatch):
+    before = outstanding(counted.machine, ["door"])
+    retrained = lambda config, machine: ModelHashes("another", None)  # noqa: E731
+    monkeypatch.setattr("pc_pipeline.stages.runner.model_hashes", retrained)
+    after = outstanding(counted.machine, ["door"], before.examined)
+    assert {day for _, day in after.days} == {TUESDAY.date(), WEDNESDAY.date()}
 
 
 def test_every_setting_of_counting_is_taken_in(counted):

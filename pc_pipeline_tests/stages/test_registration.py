@@ -209,9 +209,11 @@ def test_a_file_given_a_wrong_start_or_camera_and_then_the_right_one_counts_once
     path = tmp_path / "export.mp4"
     path.write_bytes(content["a"])
     inbox.world.execute("INSERT INTO cameras (camera) VALUES ('gate')")
-    give(inbox.machine, SITE, path, "door", local("2026-03-01 09:00:00"), given=True)
+    given = give(inbox.machine, SITE, path, "door", local("2026-03-01 09:00:00"), given=True)
+    assert given == {("door", DAY)}
     inbox.register(DAY)
-    give(inbox.machine, SITE, path, camera, local(f"{day} 09:00:00"), given=True)
+    given = give(inbox.machine, SITE, path, camera, local(f"{day} 09:00:00"), given=True)
+    assert given == {("door", DAY), (camera, day)}, "where it was counted, the hours change"
     register(inbox.machine, [], camera, day)
     assert inbox.world.rows("SELECT camera, date FROM videos") == [(camera, day)]
 

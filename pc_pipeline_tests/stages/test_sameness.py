@@ -97,7 +97,7 @@ def run_and_die(world, point):
         if point == "while decoding":
             world.machine = replace(world.machine, progress=lambda path, progress: die())
         elif point == "the Parquet file is written, its ledger row is not":
-            dying(parquet, "write_raw", patch, after=True)
+            dying(parquet, "_fsync", patch, after=True)
         elif point == "in the middle of the load of detections":
             world.machine = replace(world.machine, load=LoadSettings(batch_rows=10))
             dying(load.Loader, "_send", patch, calls=2)
@@ -233,7 +233,7 @@ def test_a_video_that_cannot_be_read_any_more_leaves_nothing_behind(worlds, monk
         raise UnreadableVideo("no frame can be decoded")
 
     monkeypatch.setattr(detecting, "check_unchanged", lambda path, video: None)
-    monkeypatch.setattr(detecting, "detect_video", unreadable)
+    monkeypatch.setattr(detecting, "detect_in_pieces", unreadable)
     for place in (world, fresh):
         place.film(when, walk[:29])
         for raw in place.machine.raw_dir.glob("*.parquet"):

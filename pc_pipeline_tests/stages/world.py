@@ -125,7 +125,7 @@ class World:
         """Roll up the hours and days of every date that has a video, and of the one after."""
         dates = {date for (date,) in self.rows("SELECT DISTINCT date FROM videos")}
         for date in sorted(dates | {date + dt.timedelta(days=1) for date in dates}):
-            in_transaction(self.machine.dsn, lambda c, date=date: rollups.roll_hours(c, "door", date, LONDON))
+            in_transaction(self.machine.dsn, lambda c, date=date: rollups.roll_hours(c, ["door"], date, LONDON))
             in_transaction(self.machine.dsn, lambda c, date=date: rollups.roll_day(c, date, LONDON))
 
     def digest(self) -> dict[str, TableDigest]:

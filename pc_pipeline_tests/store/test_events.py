@@ -26,7 +26,7 @@ def record(connection, number, start, end, *found):
 
 def roll(connection, *dates):
     for date in dates:
-        rollups.roll_hours(connection, "door", date, LONDON)
+        rollups.roll_hours(connection, ["door"], date, LONDON)
         rollups.roll_day(connection, date, LONDON)
 
 

@@ -2,8 +2,12 @@
 
 import datetime as dt
 
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from pc_pipeline.store import dashboard, figures
 from pc_pipeline.store.cache import Cache
+from pc_pipeline.store.migrate import migrate, rollback
 from pc_pipeline.store.rollups import roll_day, roll_hours
 from pc_pipeline_tests.store.recorded import add_recording, link
 from pc_pipeline_tests.store.test_rollups import DAY, HOUR, LONDON, MINUTE, at
@@ -27,7 +31,7 @@ def fill(connection) -> None:
     cursor.execute("INSERT INTO zones VALUES ('door', 'line', 'hatch', '-infinity', '{0,0,1,1}', 'right')")
     for camera in ("door", "back"):
         for date in (DAY, NEXT):
-            roll_hours(connection, camera, date, LONDON)
+            roll_hours(connection, [camera], date, LONDON)
     for date in (DAY, NEXT):
         roll_day(connection, date, LONDON)
 
@@ -47,6 +51,39 @@ def test_people_over_all_data_a_camera_and_a_date(connection):
     # He was there on both days, and is one person on each.
     assert some(connection, *PEOPLE, date=DAY) == (3, 1, 1, 1)
     assert some(connection, *PEOPLE, date=NEXT) == (1, 1, 0, 0)
+
+
+# What files of twelve hours show: a person's first and last minute, and gender.
+_minutes = st.integers(0, 12 * 60 - 1)
+_seen = st.lists(st.tuples(_minutes, _minutes, st.integers(0, 2)).map(lambda s: (*sorted(s[:2]), s[2])), max_size=5)
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])  # each is rolled back
+@given(st.lists(_seen, min_size=4, max_size=4), st.lists(st.booleans(), min_size=3, max_size=3))
+def test_over_all_days_each_person_is_counted_once_wherever_midnight_fell(connection, files, joined):
+    starts = [at("06:00") + 12 * HOUR * number for number in range(4)]
+    for number, (start, people) in enumerate(zip(starts, files, strict=True)):
+        seen = [(start + a * MINUTE, start + b * MINUTE, gender) for a, b, gender in people]
+        add_recording(connection, number + 1, start, start + 12 * HOUR, LONDON, seen)
+    heads = [gender for people in files for _, _, gender in people]
+    for number, is_joined in enumerate(joined):
+        if is_joined and files[number] and files[number + 1]:
+            link(connection, number + 2, 1, number + 1, len(files[number]))
+            heads.remove(files[number + 1][0][2])
+    for day in range(3):
+        roll_day(connection, DAY + dt.timedelta(days=day), LONDON)
+    assert some(connection, *PEOPLE) == (len(heads), heads.count(1), heads.count(2), heads.count(0))
+    connection.rollback()
+
+
+def test_days_rolled_by_an_older_version_say_whom_they_saw_first_too(connection, dsn):
+    fill(connection)
+    connection.cursor().execute("INSERT INTO site (timezone, history_from) VALUES ('Europe/London', '2026-03-01')")
+    connection.commit()
+    rollback(dsn, 5)
+    migrate(dsn)
+    assert some(connection, *PEOPLE) == (3, 1, 1, 1)
+    assert some(connection, *PEOPLE, camera="door") == (1, 1, 0, 0)
 
 
 def test_movements_and_coverage(connection):

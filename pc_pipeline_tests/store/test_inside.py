@@ -47,7 +47,7 @@ def record(connection, video_id, camera, crossed, stayed) -> None:
 
 def roll(connection, camera="door", date=DAY):
     """(its hours, its day) as people read them."""
-    roll_hours(connection, camera, date, LONDON)
+    roll_hours(connection, [camera], date, LONDON)
     roll_day(connection, date, LONDON)
     return figures.hourly(connection, camera, date), figures.daily(connection, camera, date)
 

@@ -1,5 +1,6 @@
 """Raw detections on disk are whole or not there, and what no ledger row names is swept."""
 
+import json
 import os
 import time
 from dataclasses import fields, is_dataclass, replace
@@ -11,12 +12,16 @@ from pc_pipeline.store.parquet import (
     ParquetCorrupt,
     ParquetMissing,
     exists,
+    new_raw,
     raw_path,
+    read_boxes,
+    read_looks,
     read_raw,
     readable,
     sweep,
     write_raw,
 )
+from pc_pipeline.vision.arrays import joined
 from pc_pipeline.vision.colours import CHANNELS
 from pc_pipeline.vision.detect import DecodeReport
 from pc_pipeline_tests.store.samples import some_detections, some_picture
@@ -67,6 +72,64 @@ def test_the_colours_of_every_box_come_back_with_it(tmp_path, frames, boxes):
     assert read_raw(tmp_path, "f1")[0].colours is None
 
 
+@pytest.mark.parametrize("each", [1, 7, 40, 100])
+def test_written_and_read_in_pieces_of_any_size_it_is_the_same_file(tmp_path, each):
+    boxes = some_detections(40)
+    random = np.random.default_rng(0)
+    boxes = replace(boxes, colours=random.integers(0, 256, (len(boxes.boxes), CHANNELS), np.uint8))
+    pictures = some_picture(boxes)
+    with new_raw(tmp_path, "f1") as new:
+        for first in range(0, 40, each):
+            piece = boxes.frames(first, min(first + each, 40))
+            inside = np.isin(pictures.pts_us, piece.pts_us)
+            seen = replace(pictures, **{name: getattr(pictures, name)[inside] for name in FIGURES})
+            new.add(replace(piece, picture=seen.keeping(piece.pts_us.tolist())))
+        assert not exists(tmp_path, "f1")
+        new.finish(DECODED)
+    assert_same(replace(boxes, picture=pictures), read_raw(tmp_path, "f1")[0])
+    assert_same(boxes, joined(list(read_boxes(tmp_path, "f1", frames=each))))
+    looks = read_looks(tmp_path, "f1")
+    assert_same(pictures, looks.picture)
+    assert (looks.boxes, looks.decoded) == (len(boxes.boxes), DECODED)
+    assert readable(tmp_path, "f1")
+
+
+FIGURES = ("pts_us", "mean", "spread", "detail", "change", "shown")
+
+
+def test_of_the_pictures_in_a_file_those_count_that_are_kept_of_the_whole_video(tmp_path):
+    boxes = some_detections(40)
+    pictures = some_picture(boxes)
+    kept = pictures.reference_us[::2].tolist()
+    write_raw(tmp_path, "f1", replace(boxes, picture=pictures), replace(DECODED, references_us=kept))
+    for found in (read_raw(tmp_path, "f1")[0].picture, read_looks(tmp_path, "f1").picture):
+        assert found.reference_us.tolist() == kept
+        assert np.array_equal(found.reference, pictures.reference[::2])
+
+
+def test_a_file_written_before_there_were_pieces_is_read_as_ever(tmp_path):
+    """One row group, and a report that names no pictures."""
+    import pyarrow.parquet as pq
+
+    boxes = some_detections(40)
+    given = replace(boxes, picture=some_picture(boxes))
+    path = write_raw(tmp_path, "f1", given, DECODED)
+    report = {name: value for name, value in vars(DECODED).items() if name != "references_us"}
+    table = pq.read_table(path).replace_schema_metadata({"decode_report": json.dumps(report)})
+    pq.write_table(table, path, compression="zstd", write_page_checksum=True)
+    found, decoded = read_raw(tmp_path, "f1")
+    assert_same(given, found)
+    assert decoded == DECODED == read_looks(tmp_path, "f1").decoded
+    assert_same(boxes, joined(list(read_boxes(tmp_path, "f1", frames=7))))
+
+
+def test_a_file_that_is_never_finished_is_not_there(tmp_path):
+    with pytest.raises(ZeroDivisionError), new_raw(tmp_path, "f1") as new:
+        new.add(some_detections())
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_missing_file_is_said_to_be_missing(tmp_path):
     assert not exists(tmp_path, "f1") and not readable(tmp_path, "f1")
     with pytest.raises(ParquetMissing):
@@ -84,6 +147,8 @@ def test_a_damaged_file_is_never_read_as_results(tmp_path, damage):
     assert exists(tmp_path, "f1") and not readable(tmp_path, "f1")
     with pytest.raises(ParquetCorrupt):
         read_raw(tmp_path, "f1")
+    with pytest.raises(ParquetCorrupt):
+        list(read_boxes(tmp_path, "f1"))
 
 
 def test_only_old_files_that_nobody_names_are_swept(tmp_path):

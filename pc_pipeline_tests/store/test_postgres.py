@@ -7,11 +7,19 @@ import psycopg2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from psycopg2.extensions import make_dsn
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE, make_dsn
 from sqlalchemy.engine import make_url
 
 from pc_pipeline.errors import PostgresUnreachable, UserError
-from pc_pipeline.store.postgres import connect, in_transaction, lock_video, place, refuse_password, sqlalchemy_url
+from pc_pipeline.store.postgres import (
+    connect,
+    in_transaction,
+    lock_video,
+    one_connection,
+    place,
+    refuse_password,
+    sqlalchemy_url,
+)
 
 SECRET = "s3cr3t"
 
@@ -59,6 +67,58 @@ def test_a_connection_lost_each_time_is_one_sentence(dsn):
 
     with pytest.raises(PostgresUnreachable, match="the connection was lost 2 times"):
         in_transaction(dsn, work, attempts=2)
+
+
+def server_process(connection) -> int:
+    return connection.info.backend_pid
+
+
+def test_transactions_that_follow_one_another_go_over_one_connection(dsn):
+    with one_connection():
+        first, _ = in_transaction(dsn, server_process)
+        with one_connection():
+            assert in_transaction(dsn, server_process) == (first, 0)
+        assert in_transaction(dsn, server_process) == (first, 0)
+    assert in_transaction(dsn, server_process)[0] != first
+    cursor = connect(dsn).cursor()
+    cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE pid = %s", (first,))
+    assert cursor.fetchone() == (0,)
+
+
+def test_a_connection_lost_between_two_transactions_is_replaced_without_a_replay(dsn):
+    with one_connection():
+        first, _ = in_transaction(dsn, server_process)
+        kill(dsn, first)
+        second, replayed = in_transaction(dsn, server_process)
+    assert (second != first, replayed) == (True, 0)
+
+
+def test_a_transaction_within_a_transaction_neither_ends_nor_sees_the_other(dsn):
+    def outer(connection):
+        connection.cursor().execute("INSERT INTO cameras (camera) VALUES ('a')")
+        return in_transaction(dsn, cameras)[0]
+
+    def cameras(connection):
+        cursor = connection.cursor()
+        cursor.execute("SELECT count(*) FROM cameras")
+        return cursor.fetchone()[0]
+
+    with one_connection():
+        in_transaction(dsn, cameras)
+        assert in_transaction(dsn, outer)[0] == 0
+        assert in_transaction(dsn, cameras)[0] == 1
+
+
+def test_a_mistake_leaves_nothing_for_the_next_transaction(dsn):
+    def wrong(connection):
+        connection.cursor().execute("INSERT INTO cameras (camera) VALUES ('a')")
+        raise KeyError("mistake")
+
+    with one_connection():
+        in_transaction(dsn, server_process)
+        with pytest.raises(KeyError):
+            in_transaction(dsn, wrong)
+        assert in_transaction(dsn, lambda c: c.info.transaction_status)[0] == TRANSACTION_STATUS_IDLE
 
 
 def test_a_mistake_in_the_work_is_raised_and_nothing_is_kept(dsn):

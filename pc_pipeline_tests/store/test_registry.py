@@ -44,7 +44,7 @@ def test_the_same_valid_from_corrects_a_later_one_starts_a_version_and_a_missing
 
 def test_what_was_counted_before_there_was_a_site_takes_the_sites_dates_and_its_hours_are_made_anew(connection):
     add_recording(connection, 1, LATE, LATE + dt.timedelta(minutes=5), UTC)
-    roll_hours(connection, "door", dt.date(2026, 3, 3), UTC)
+    roll_hours(connection, ["door"], dt.date(2026, 3, 3), UTC)
     apply_site(connection, site())
     cursor = connection.cursor()
     cursor.execute("SELECT date, (SELECT count(*) FROM hourly_statistics) FROM videos")

@@ -67,7 +67,7 @@ def rolled(connection):
     """Rolls a camera-day; gives its hours, (start, figures…), and its day."""
 
     def roll(date=DAY, zone=LONDON):
-        roll_hours(connection, "door", date, zone)
+        roll_hours(connection, ["door"], date, zone)
         roll_day(connection, date, zone)
         figures = "entered, exited, unique_total, peak_occupancy, mean_occupancy, coverage_ms"
         cursor = connection.cursor()
@@ -208,10 +208,51 @@ def test_rolling_again_gives_the_same_rows_and_other_cameras_stay(connection, ro
         connection, 1, at("09:00"), at("10:30"), LONDON, [(at("09:50"), at("10:10"), 1)], [(at("10:00"), 1, "in")]
     )
     add_recording(connection, 2, at("09:00"), at("10:30"), LONDON, camera="back")
-    roll_hours(connection, "back", DAY, LONDON)
+    roll_hours(connection, ["back"], DAY, LONDON)
     first = rolled()
     assert rolled() == first
     assert len(first[0]) == 4 and len(first[1]) == 2
+
+
+def hours_and_marks(connection) -> list[tuple]:
+    cursor = connection.cursor()
+    cursor.execute(
+        "SELECT row(h)::text FROM hourly_statistics h UNION ALL SELECT row(video_id, stage)::text FROM stage_ledger"
+    )
+    return sorted(cursor.fetchall())
+
+
+def test_cameras_rolled_together_have_the_hours_they_have_alone(connection):
+    for number, camera in enumerate(("door", "back", "gate")):
+        start = at("09:00") + number * HOUR / 2
+        people = [(start, start + 20 * MINUTE * (number + 1), number)]
+        stays = [(start, start + 5 * MINUTE, 1, "hall")]
+        moved = [(start + 10 * MINUTE, 1, "out")]
+        add_recording(
+            connection, number + 1, start, start + 2 * HOUR, LONDON, people, moved, camera=camera, stays=stays
+        )
+        count_session(connection, number + 1, "first")
+    connection.commit()
+    for camera in ("door", "back"):
+        roll_hours(connection, [camera], DAY, LONDON)
+    alone = hours_and_marks(connection)
+    connection.rollback()
+    roll_hours(connection, ["door", "back"], DAY, LONDON)
+    assert hours_and_marks(connection) == alone
+    assert len(alone) == (2 + 3) + (3 + 2)  # hours; statistics of three, marks of two
+
+
+def test_a_roll_over_unchanged_statistics_leaves_the_ledger_as_it_is(connection):
+    add_recording(connection, 1, at("10:00"), at("10:30"), LONDON)
+    count_session(connection, 1, "first")
+    roll_hours(connection, ["door"], DAY, LONDON)
+    age(connection, 20)
+    cursor = connection.cursor()
+    cursor.execute("SELECT ctid, l FROM stage_ledger l ORDER BY stage")
+    before = cursor.fetchall()
+    roll_hours(connection, ["door"], DAY, LONDON)
+    cursor.execute("SELECT ctid, l FROM stage_ledger l ORDER BY stage")
+    assert cursor.fetchall() == before and len(before) == 2
 
 
 def count_session(connection, video_id: int, fingerprint: str, minutes_ago: int = 20) -> None:
@@ -231,7 +272,7 @@ def test_a_day_is_unrolled_until_its_hours_are_made_from_the_statistics_there_ar
     count_session(connection, 1, "first")
     assert unrolled_days(connection, "door", LONDON) == {DAY}
 
-    roll_hours(connection, "door", DAY, LONDON)
+    roll_hours(connection, ["door"], DAY, LONDON)
     age(connection, 20)
     assert unrolled_days(connection, "door", LONDON) == set()
 
@@ -249,10 +290,10 @@ def test_a_video_over_midnight_is_unrolled_in_both_days(connection):
     following = DAY + dt.timedelta(days=1)
     add_recording(connection, 1, at("23:50"), at("23:50") + dt.timedelta(minutes=30), LONDON)
     count_session(connection, 1, "first")
-    roll_hours(connection, "door", DAY, LONDON)
+    roll_hours(connection, ["door"], DAY, LONDON)
     age(connection, 20)
     assert unrolled_days(connection, "door", LONDON) == {following}
-    roll_hours(connection, "door", following, LONDON)
+    roll_hours(connection, ["door"], following, LONDON)
     age(connection, 20)
     assert unrolled_days(connection, "door", LONDON) == set()
 
@@ -265,7 +306,7 @@ def test_a_day_with_hours_is_unrolled_when_a_video_of_the_day_before_is_counted_
     for video_id in (1, 2):
         count_session(connection, video_id, "first")
     for date in (DAY, following):
-        roll_hours(connection, "door", date, LONDON)
+        roll_hours(connection, ["door"], date, LONDON)
     age(connection, 20)
     assert unrolled_days(connection, "door", LONDON) == set()
     count_session(connection, 1, "counted again")
@@ -275,7 +316,7 @@ def test_a_day_with_hours_is_unrolled_when_a_video_of_the_day_before_is_counted_
 def test_a_session_that_no_longer_counts_leaves_its_day_unrolled(connection):
     add_recording(connection, 1, at("10:00"), at("10:30"), LONDON)
     count_session(connection, 1, "first")
-    roll_hours(connection, "door", DAY, LONDON)
+    roll_hours(connection, ["door"], DAY, LONDON)
     ledger.forget(connection, [(1, "session_statistics")])
     age(connection, 20)
     assert unrolled_days(connection, "door", LONDON) == {DAY}
@@ -286,7 +327,7 @@ def test_a_removed_video_leaves_the_days_of_its_hours_unrolled(connection):
     add_recording(connection, 2, at("10:30"), at("10:50"), LONDON)
     for video_id in (1, 2):
         count_session(connection, video_id, "first")
-    roll_hours(connection, "door", DAY, LONDON)
+    roll_hours(connection, ["door"], DAY, LONDON)
     remove_video(connection, 1)
     age(connection, 20)
     assert unrolled_days(connection, "door", LONDON) == {DAY}

@@ -1,13 +1,25 @@
 """Tracks are stored as integers, once rounded, and come back the same ever after."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
+from datetime import timedelta
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pc_pipeline.store.load import LoadSettings
-from pc_pipeline.store.tracks import bulk_upsert_tracks, decode_trajectory, encode_trajectory, load_tracks, upsert_track
+from pc_pipeline.store.tracks import (
+    bulk_upsert_tracks,
+    decode_trajectory,
+    each_track,
+    encode_trajectory,
+    first_sighting,
+    insert_tracks,
+    load_tracks,
+    track_numbers,
+    tracks_in_view,
+    upsert_track,
+)
 from pc_pipeline.vision.arrays import Track
 from pc_pipeline_tests.store.samples import START, add_session, some_track
 
@@ -87,3 +99,41 @@ def test_no_tracks_are_no_rows(connection):
     add_session(connection)
     assert bulk_upsert_tracks(connection, 7, START, []).rows == 0
     assert load_tracks(connection, 7) == []
+
+
+def test_tracks_that_come_as_they_close_are_numbered_in_the_order_of_their_numbers(connection):
+    add_session(connection)
+    insert_tracks(connection, 7, START, (some_track(number, seed=number) for number in (901, 5, 70)), LoadSettings(2))
+    expected = [replace(some_track(number, seed=seed), track_id=number) for number, seed in ((1, 5), (2, 70), (3, 901))]
+    stored = [decode_trajectory(track.track_id, encode_trajectory(track)) for track in expected]
+    assert all(map(same, load_tracks(connection, 7), stored))
+    assert track_numbers(connection, 7) == [1, 2, 3]
+
+
+def test_all_tracks_one_after_the_other_are_those_loaded_at_once(connection):
+    add_session(connection)
+    bulk_upsert_tracks(connection, 7, START, [some_track(number, seed=number) for number in range(1, 46)])
+    found = []
+    for track in each_track(connection, 7):
+        found.append(track)
+        assert same(*load_tracks(connection, 7, [track.track_id]), track), "the connection is free in between"
+    whole = load_tracks(connection, 7)
+    assert len(found) == 45 and all(map(same, found, whole))
+    assert [track.track_id for track in load_tracks(connection, 7, [9, 3, 99])] == [3, 9]
+
+
+def test_tracks_in_view_are_those_that_reach_into_the_time(connection):
+    add_session(connection)
+    assert first_sighting(connection, 7) is None
+    # Track n is in view from n to n + 0.16 s.
+    tracks = [replace(some_track(n), time_us=some_track(n).time_us + n * 1_000_000) for n in range(1, 6)]
+    bulk_upsert_tracks(connection, 7, START, tracks)
+    assert first_sighting(connection, 7) == START + timedelta(seconds=1)
+
+    def in_view(first, last):
+        first, last = (START + timedelta(seconds=seconds) for seconds in (first, last))
+        return [track.track_id for track in tracks_in_view(connection, 7, first, last)]
+
+    assert in_view(2.16, 4) == [2, 3, 4]
+    assert in_view(2.17, 3.99) == [3]
+    assert in_view(2.5, 2.6) == []

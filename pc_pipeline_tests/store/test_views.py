@@ -6,11 +6,13 @@ from datetime import timedelta
 from importlib.util import find_spec
 from itertools import accumulate
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pc_pipeline.settings import SQL_DIR
+from pc_pipeline.store.rollups import roll_day
 from pc_pipeline.store.tracks import bulk_upsert_tracks
 from pc_pipeline_tests.store.samples import START, add_session, some_track
 
@@ -99,6 +101,8 @@ def psql(dsn: str, name: str, **variables: str) -> str:
 def test_the_queries_run_in_plain_psql(connection, dsn):
     add_session(connection)
     add_movements(connection, "++-")
+    connection.cursor().execute("UPDATE sessions SET ended_at = started_at + interval '1 hour'")
+    roll_day(connection, START.date(), ZoneInfo("UTC"))
     connection.commit()
     assert "1,schema," in psql(dsn, "check_connection")
     summary = psql(dsn, "dashboard_summary").splitlines()

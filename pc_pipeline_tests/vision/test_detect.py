@@ -10,8 +10,9 @@ from hypothesis.extra.numpy import arrays
 
 from pc_pipeline.errors import ModelCorrupt, ModelMissing
 from pc_pipeline.ingest.site import TrackerConfig
+from pc_pipeline.vision.arrays import joined
 from pc_pipeline.vision.decode import Frame, probe
-from pc_pipeline.vision.detect import Progress, detect_video, keep_best, load_detector
+from pc_pipeline.vision.detect import Boxes, Progress, detect_in_pieces, detect_video, keep_best, load_detector
 from pc_pipeline.vision.detect.hog import picture_scale
 from pc_pipeline.vision.detect.openvino import decode_output
 from pc_pipeline.vision.models import ModelFile, resolve
@@ -66,6 +67,31 @@ def test_two_runs_find_the_same_to_the_last_bit(samples_dir, models_dir):
         assert all(np.array_equal(value, getattr(second, name)) for name, value in arrays.items())
 
 
+class SeesTheWholePicture:
+    def detect(self, frames):
+        for frame in frames:
+            height, width = frame.image.shape[:2]
+            boxes = np.array([[0, 0, width, height]] * (frame.number % 3), np.float32).reshape(-1, 4)
+            yield frame, Boxes(boxes, np.full(len(boxes), 0.9, np.float32), np.zeros(len(boxes), np.int16))
+
+
+@pytest.mark.parametrize("frames", [1, 3, 5, 10, 99])
+def test_a_video_handed_on_in_pieces_is_the_same_as_in_one(tmp_path, monkeypatch, frames):
+    path = clips.write(tmp_path / "clip.mp4")
+    whole, expected = detect_video(path, SeesTheWholePicture(), 0)
+    monkeypatch.setattr("pc_pipeline.vision.detect.PIECE_FRAMES", frames)
+    pieces = []
+    report = detect_in_pieces(path, SeesTheWholePicture(), 0, pieces.append)
+    assert report == expected
+    assert [len(piece.pts_us) for piece in pieces[:-1]] == [frames] * (len(pieces) - 1)
+    assert 0 < len(pieces[-1].pts_us) <= frames
+    found = joined(pieces)
+    for first, second in ((whole, found), (whole.picture, found.picture)):
+        arrays = {name: value for name, value in vars(first).items() if isinstance(value, np.ndarray)}
+        assert len(arrays) >= 7
+        assert all(np.array_equal(value, getattr(second, name)) for name, value in arrays.items())
+
+
 @pytest.mark.parametrize("dynamic", [True, False])
 @pytest.mark.parametrize("frame_size", [(480, 360), (1000, 700), (360, 640), (1920, 1080)])
 def test_boxes_come_back_in_the_pixels_of_the_frame(tmp_path, dynamic, frame_size):
@@ -80,20 +106,35 @@ def test_boxes_come_back_in_the_pixels_of_the_frame(tmp_path, dynamic, frame_siz
         assert boxes.confidence == pytest.approx([0.9])
 
 
-def _network(folder: Path, frame_size: tuple[int, int], dynamic: bool) -> ModelFile:
+def _network(folder: Path, frame_size: tuple[int, int], dynamic: bool, mean: bool = False) -> ModelFile:
+    """One box around the picture, with confidence 0.9, or the mean of the input."""
     import openvino
     from openvino import opset13 as ops
 
     shape = [1, 3, -1, -1] if dynamic else [1, 3, 640, 640]
     image = ops.parameter(shape, np.float32, name="images")
-    nothing = ops.multiply(ops.reduce_mean(image, np.array([1, 2, 3]), keep_dims=False), np.float32(0))
+    confident = np.array([[[0, 0, 0, 0, 1, 0]] * 2], np.float32) * mean
+    pictures = ops.reshape(ops.reduce_mean(image, np.array([1, 2, 3]), keep_dims=False), np.array([1, 1, 1]), False)
     longest = max(frame_size)
     width, height = (side * 640 / longest for side in frame_size)
-    row = np.array([[[0, 0, width, height, 0.9, 0], [0, 0, width, height, 0.9, 7]]], np.float32)
-    network = openvino.Model([ops.add(row, ops.reshape(nothing, np.array([1, 1, 1]), False))], [image], "one_box")
+    sure = 0 if mean else 0.9
+    row = np.array([[[0, 0, width, height, sure, 0], [0, 0, width, height, sure, 7]]], np.float32)
+    network = openvino.Model([ops.add(row, ops.multiply(pictures, confident))], [image], "one_box")
     path = folder / "one_box.xml"
     openvino.save_model(network, path, compress_to_fp16=False)
     return ModelFile("one_box", "detector", "openvino", path, "", ("one_box.xml", "one_box.bin"))
+
+
+@pytest.mark.parametrize("frame_size", [(480, 360), (360, 640), (1920, 1080), (640, 640)])
+def test_the_picture_fills_the_input_but_for_grey_margins_frame_after_frame(tmp_path, frame_size):
+    """A network whose confidence is its input's mean: white and black pictures in turn, through the same requests."""
+    detector = load_detector(_network(tmp_path, frame_size, dynamic=False, mean=True), 0.01, 0.6, (0,), frame_size)
+    width, height = frame_size
+    frames = [Frame(number, number, np.full((height, width, 3), 255 * (number % 2), np.uint8)) for number in range(8)]
+    margin = 1 - min(frame_size) / max(frame_size)
+    for frame, boxes in detector.detect(iter(frames)):
+        white = frame.number % 2 * (1 - margin)
+        assert boxes.confidence == pytest.approx([white + margin * 114 / 255] if white or margin else [], abs=1e-3)
 
 
 def test_a_damaged_model_is_called_corrupt(tmp_path):

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pc_pipeline.ingest.site import QualityConfig
+from pc_pipeline.vision.arrays import joined_signals
 from pc_pipeline.vision.decode import probe, read_frames
 from pc_pipeline.vision.detect import Boxes, detect_video
 from pc_pipeline.vision.picture import (
@@ -229,6 +230,21 @@ def test_a_day_of_video_needs_little_memory():
     figures = sum(getattr(signals, field.name).nbytes for field in fields(signals)) - signals.reference.nbytes
     # With five pictures a second instead of one in forty.
     assert signals.reference.nbytes + 200 * figures < 20e6
+
+
+@pytest.mark.parametrize("fetched_every_s", [40, 640, 6000])
+def test_signals_fetched_now_and_then_are_those_of_the_whole(fetched_every_s):
+    whole, watch, pieces = PictureWatch(), PictureWatch(), []
+    for second in range(0, 15 * 3600, 40):
+        image = np.full_like(ROOM, second % 200) if second % 3 else ROOM
+        for one in (whole, watch):
+            one.see(second * 1_000_000, image)
+        if not second % fetched_every_s:
+            pieces.append(watch.signals())
+    found = joined_signals([*pieces, watch.signals()]).keeping(watch.references_us)
+    expected = whole.signals()
+    assert len(found.reference) > MOST_REFERENCES / 2
+    assert all(np.array_equal(getattr(found, f.name), getattr(expected, f.name)) for f in fields(found))
 
 
 def test_frames_that_come_faster_are_passed_over(tmp_path):

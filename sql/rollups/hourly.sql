@@ -2,7 +2,7 @@
 INSERT INTO hourly_statistics (camera, hour_start, date, entered, exited, unique_total, unique_male, unique_female,
                                unique_unknown, peak_occupancy, mean_occupancy, occupancy_correction, coverage_ms,
                                by_line, by_zone)
-SELECT camera, bucket_start, %(date)s, entered, exited, unique_total, unique_male, unique_female, unique_unknown,
+SELECT camera, (%(starts)s::timestamptz[])[bucket], %(date)s, entered, exited, unique_total, unique_male, unique_female, unique_unknown,
        peak_occupancy, mean_occupancy, occupancy_correction, coverage_ms, by_line, by_zone
   FROM ({figures}) AS figures
 RETURNING entered, exited, unique_total, coverage_ms

@@ -6,7 +6,7 @@ from pc_pipeline.defs import plots, stage
 from pc_pipeline.defs.partitions import camera_and_date, camera_days, this_day_and_the_day_before
 from pc_pipeline.defs.resources import Pipeline
 from pc_pipeline.errors import UserError
-from pc_pipeline.stages.fingerprints import (
+from pc_pipeline.stages.versions import (
     CODE_VERSIONS,
     PEOPLE_MOVEMENTS,
     SESSION_STATISTICS,

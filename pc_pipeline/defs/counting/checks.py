@@ -2,33 +2,32 @@
 
 import dagster as dg
 
-from pc_pipeline.counting.plausibility import agreement, balance
 from pc_pipeline.defs.judged import read, result
-from pc_pipeline.defs.partitions import camera_and_date, camera_days
+from pc_pipeline.defs.partitions import camera_and_date
 from pc_pipeline.defs.resources import Pipeline
 
 
 @dg.asset_check(
     asset="session_statistics",
-    partitions_def=camera_days,
     description="Each line's share of in is what it was on the camera's last 28 days with video. A way in that nobody"
     " leaves by never balances, so each line is judged by itself: beyond chance, its own habit, and five points.",
 )
 def in_and_out_are_balanced_as_usual(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> dg.AssetCheckResult:
     """Fails, without blocking, where a line counts one way more than it usually does."""
+    from pc_pipeline.counting.plausibility import balance
     from pc_pipeline.store.checks import crossings_by_line
 
     camera, date = camera_and_date(context)
-    return result(balance(*read(pipeline, lambda connection: crossings_by_line(connection, camera, date))))
+    return result(context, balance(*read(pipeline, lambda connection: crossings_by_line(connection, camera, date))))
 
 
 @dg.asset_check(
     asset="session_statistics",
-    partitions_def=camera_days,
     description="In and out of every session are the number of its movements.",
 )
 def sessions_equal_movements(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> dg.AssetCheckResult:
     """Fails, without blocking, where a session's totals are not those of its movements."""
+    from pc_pipeline.counting.plausibility import agreement
     from pc_pipeline.store.checks import session_totals
 
     camera, date = camera_and_date(context)
@@ -37,4 +36,4 @@ def sessions_equal_movements(context: dg.AssetCheckExecutionContext, pipeline: P
         "Somebody changed these tables by hand, or this is a defect: let the ledger forget this video's counts and"
         " materialize the camera-day again (docs/checks.md); report it if the check fails again."
     )
-    return result(agreement(["movements", "sessions"], totals, remedy), dg.AssetCheckSeverity.ERROR)
+    return result(context, agreement(["movements", "sessions"], totals, remedy), dg.AssetCheckSeverity.ERROR)

@@ -5,7 +5,7 @@ import dagster as dg
 from pc_pipeline.defs import stage
 from pc_pipeline.defs.partitions import camera_days
 from pc_pipeline.defs.resources import Pipeline
-from pc_pipeline.stages.fingerprints import CODE_VERSIONS, RAW_DETECTIONS
+from pc_pipeline.stages.versions import CODE_VERSIONS, RAW_DETECTIONS
 
 
 @dg.asset(

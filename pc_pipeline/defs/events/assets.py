@@ -5,7 +5,7 @@ import dagster as dg
 from pc_pipeline.defs import stage
 from pc_pipeline.defs.partitions import camera_and_date, camera_days, site, this_day_and_the_day_before
 from pc_pipeline.defs.resources import Pipeline
-from pc_pipeline.stages.fingerprints import CAMERA_EVENTS, CODE_VERSIONS
+from pc_pipeline.stages.versions import CAMERA_EVENTS, CODE_VERSIONS
 
 
 @dg.asset(

@@ -2,12 +2,11 @@
 
 import dagster as dg
 
-from pc_pipeline.counting.plausibility import unknown_share
 from pc_pipeline.defs import stage
 from pc_pipeline.defs.judged import read
 from pc_pipeline.defs.partitions import camera_and_date, camera_days
 from pc_pipeline.defs.resources import Pipeline
-from pc_pipeline.stages.fingerprints import CODE_VERSIONS, RUN_GENDER_SUMMARY, TRACK_GENDERS
+from pc_pipeline.stages.versions import CODE_VERSIONS, RUN_GENDER_SUMMARY, TRACK_GENDERS
 
 
 @dg.asset(
@@ -33,6 +32,7 @@ def track_genders(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.M
 )
 def run_gender_summary(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
     """A session's people by apparent gender: unique_total, unique_male, unique_female, unique_unknown."""
+    from pc_pipeline.counting.plausibility import unknown_share
     from pc_pipeline.store.checks import unknown_people
 
     report, shown = stage.run(context, pipeline, RUN_GENDER_SUMMARY)

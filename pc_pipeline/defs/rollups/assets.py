@@ -46,7 +46,7 @@ def hourly_statistics(context: dg.AssetExecutionContext, pipeline: Pipeline) -> 
     zone = site().zone_info
 
     def roll(connection: Any) -> tuple[Any, list[dict[str, Any]], list[dict[str, Any]]]:
-        rolled = rollups.roll_hours(connection, camera, date, zone)
+        rolled = rollups.roll_hours(connection, [camera], date, zone)
         return rolled, figures.hourly(connection, camera, date), figures.occupancy(connection, camera, date)
 
     try:

@@ -5,9 +5,8 @@ from functools import partial
 
 import dagster as dg
 
-from pc_pipeline.counting.plausibility import agreement, coverage
 from pc_pipeline.defs.judged import read, result
-from pc_pipeline.defs.partitions import camera_and_date, camera_days, dates, site
+from pc_pipeline.defs.partitions import camera_and_date, dates, site
 from pc_pipeline.defs.resources import Pipeline
 
 
@@ -18,27 +17,27 @@ def today() -> dt.date:
 
 @dg.asset_check(
     asset="hourly_statistics",
-    partitions_def=camera_days,
     description="There is as much video as on this weekday of the last four weeks, hour by hour. Today is judged up to"
     " its last hour with video.",
 )
 def coverage_is_usual(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> dg.AssetCheckResult:
     """Fails, without blocking, where hours are missing that the camera usually records."""
+    from pc_pipeline.counting.plausibility import coverage
     from pc_pipeline.store.checks import covered_hours
 
     camera, date = camera_and_date(context)
     zone = site().zone_info
     covered, weeks = read(pipeline, lambda connection: covered_hours(connection, camera, date, zone))
-    return result(coverage(covered, weeks, judged_before=max(covered, default=0) if date == today() else None))
+    return result(context, coverage(covered, weeks, judged_before=max(covered, default=0) if date == today() else None))
 
 
 @dg.asset_check(
     asset="hourly_statistics",
-    partitions_def=camera_days,
     description="In and out of every hour are the number of the movements in it.",
 )
 def hours_equal_movements(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> dg.AssetCheckResult:
     """Fails, without blocking, where an hour's totals are not those of its movements."""
+    from pc_pipeline.counting.plausibility import agreement
     from pc_pipeline.store.checks import hour_totals
 
     camera, date = camera_and_date(context)
@@ -47,7 +46,7 @@ def hours_equal_movements(context: dg.AssetCheckExecutionContext, pipeline: Pipe
         "A recount may have come between: materialize `hourly_statistics` of this camera-day, and report a defect if"
         " the check fails again."
     )
-    return result(agreement(["movements", "hours"], totals, remedy), dg.AssetCheckSeverity.ERROR)
+    return result(context, agreement(["movements", "hours"], totals, remedy), dg.AssetCheckSeverity.ERROR)
 
 
 @dg.asset_check(
@@ -58,6 +57,7 @@ def hours_equal_movements(context: dg.AssetCheckExecutionContext, pipeline: Pipe
 )
 def days_equal_hours_and_movements(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> dg.AssetCheckResult:
     """Fails, without blocking, where a camera's day is not the sum of its hours or of its movements."""
+    from pc_pipeline.counting.plausibility import agreement
     from pc_pipeline.store.checks import day_totals
 
     totals = []
@@ -68,4 +68,4 @@ def days_equal_hours_and_movements(context: dg.AssetCheckExecutionContext, pipel
         "Where hours and movements differ too, materialize `hourly_statistics` of that camera-day; then"
         " `daily_statistics` of the day. Report a defect if the check fails again."
     )
-    return result(agreement(["movements", "hours", "day"], totals, remedy), dg.AssetCheckSeverity.ERROR)
+    return result(context, agreement(["movements", "hours", "day"], totals, remedy), dg.AssetCheckSeverity.ERROR)

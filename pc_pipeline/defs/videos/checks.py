@@ -2,14 +2,14 @@
 
 import dagster as dg
 
-from pc_pipeline.defs.partitions import camera_and_date, camera_days
+from pc_pipeline.defs.judged import of_partition
+from pc_pipeline.defs.partitions import camera_and_date
 from pc_pipeline.defs.resources import Pipeline
 from pc_pipeline.defs.stage import table
 
 
 @dg.asset_check(
     asset="session_statistics",
-    partitions_def=camera_days,
     description="Every file of the camera-day is counted, and from what is configured now.",
 )
 def every_video_counted(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> dg.AssetCheckResult:
@@ -22,13 +22,13 @@ def every_video_counted(context: dg.AssetCheckExecutionContext, pipeline: Pipeli
         passed=not problems,
         severity=dg.AssetCheckSeverity.WARN,
         description=f"{len(problems)} files or stages are not as they should be." if problems else None,
-        metadata={"not counted": table(("file", "status", "why"), problems)} if problems else {},
+        metadata=of_partition(context)
+        | ({"not counted": table(("file", "status", "why"), problems)} if problems else {}),
     )
 
 
 @dg.asset_check(
     asset="detections",
-    partitions_def=camera_days,
     description="Every detection of the day belongs to a video that is registered (there is no foreign key).",
 )
 def no_orphan_detections(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> dg.AssetCheckResult:
@@ -37,4 +37,8 @@ def no_orphan_detections(context: dg.AssetCheckExecutionContext, pipeline: Pipel
 
     _, date = camera_and_date(context)
     orphans = orphan_detections(pipeline.machine(context), date)
-    return dg.AssetCheckResult(passed=orphans == 0, severity=dg.AssetCheckSeverity.WARN, metadata={"orphans": orphans})
+    return dg.AssetCheckResult(
+        passed=orphans == 0,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={**of_partition(context), "orphans": orphans},
+    )

@@ -2,8 +2,9 @@
 
 import datetime as dt
 import json
-from collections.abc import Iterable
-from itertools import takewhile
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -12,13 +13,28 @@ from pc_pipeline.defs.partitions import camera_day_key, cameras, site
 from pc_pipeline.defs.resources import Pipeline
 from pc_pipeline.errors import UserError
 
+if TYPE_CHECKING:
+    from pc_pipeline.stages.arrivals import Memory
+    from pc_pipeline.stages.runner import Examined
+
 MAX_REQUESTS = 100
 _MAX_ATTEMPTS = 3
+# Dagster gives a tick a minute.
+_LONGEST_S = 30.0
+# Camera-days whose runs are looked up at once.
+_TOGETHER = 500
 _PARTITION = "dagster/partition"
 # On a run: the hash of what was asked for, and the sensor that did.
 _ASKED, _ASKED_BY = "pc/asked", "pc/asked_by"
 _QUEUED = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING]
 _RUNNING = [*_QUEUED, dg.DagsterRunStatus.STARTED]
+
+
+class Last:
+    """What this process's last ticks left, to make the next ones short. It may be lost."""
+
+    look: "Memory | None" = None
+    examined: "Mapping[str, Examined] | None" = None
 
 
 def _requests(
@@ -32,25 +48,51 @@ def _requests(
     What this sensor's last run of a camera-day was asked for is not asked for again, unless it failed. Only the last
     run tells: a line moved there and back, or a file removed and put back, asks for the same a second time.
     """
-    waiting = {run.tags.get(_PARTITION) for run in instance.get_runs(dg.RunsFilter(statuses=busy))}
     requests: list[dg.RunRequest] = []
-    for (camera, date), asked in days:
-        if len(requests) == MAX_REQUESTS:
-            break
-        key = camera_day_key(camera, date)
-        if key in waiting:
-            continue
-        mine = {_PARTITION: key, _ASKED_BY: sensor}
-        last = instance.get_runs(dg.RunsFilter(tags=mine), limit=_MAX_ATTEMPTS)
-        alike = list(takewhile(lambda run, asked=asked: run.tags.get(_ASKED) == asked, last))  # type: ignore[misc]
-        if len(alike) == _MAX_ATTEMPTS or (alike and alike[0].status != dg.DagsterRunStatus.FAILURE):
-            continue
-        after = last[0].run_id if last else "first"
-        tags = {_ASKED: asked, _ASKED_BY: sensor}
-        requests.append(
-            dg.RunRequest(run_key=f"{key}:{asked}:{after}", partition_key=key, tags=tags, job_name=camera_day.name)
-        )
-    return requests
+    left = iter(days)
+    while len(requests) < MAX_REQUESTS and (some := list(islice(left, _TOGETHER))):
+        asked_of = {camera_day_key(camera, date): asked for (camera, date), asked in some}
+        unfinished = dg.RunsFilter(statuses=busy, tags={_PARTITION: list(asked_of)})
+        for run in instance.get_runs(unfinished):
+            asked_of.pop(run.tags[_PARTITION], None)  # type: ignore[call-overload]
+        last = _last_runs(instance, sensor, list(asked_of))
+        for key, asked in asked_of.items():
+            if _is_answered(instance, sensor, key, asked, last.get(key)):
+                continue
+            after = last[key].run_id if key in last else "first"
+            tags = {_ASKED: asked, _ASKED_BY: sensor}
+            requests.append(
+                dg.RunRequest(run_key=f"{key}:{asked}:{after}", partition_key=key, tags=tags, job_name=camera_day.name)
+            )
+    return requests[:MAX_REQUESTS]
+
+
+def _last_runs(instance: dg.DagsterInstance, sensor: str, keys: Sequence[str]) -> dict[str, dg.DagsterRun]:
+    """The last run of each camera-day that this sensor asked for, from as few queries as can be."""
+    if not keys:
+        return {}
+    enough = 2 * len(keys)
+    of_all = dg.RunsFilter(tags={_PARTITION: keys, _ASKED_BY: sensor})
+    last: dict[str, dg.DagsterRun] = {}
+    found = instance.get_runs(of_all, limit=enough)
+    for run in found:
+        last.setdefault(run.tags[_PARTITION], run)
+    # What ran often of late may hide the others.
+    hidden = [key for key in keys if key not in last] if len(found) == enough else []
+    for key in hidden:
+        for run in instance.get_runs(dg.RunsFilter(tags={_PARTITION: key, _ASKED_BY: sensor}), limit=1):
+            last[key] = run
+    return last
+
+
+def _is_answered(instance: dg.DagsterInstance, sensor: str, key: str, asked: str, last: dg.DagsterRun | None) -> bool:
+    """Whether the last run was asked for the same, and did not fail, or failed as often as is tried."""
+    if last is None or last.tags.get(_ASKED) != asked:
+        return False
+    if last.status != dg.DagsterRunStatus.FAILURE:
+        return True
+    mine = instance.get_runs(dg.RunsFilter(tags={_PARTITION: key, _ASKED_BY: sensor}), limit=_MAX_ATTEMPTS)
+    return len(mine) == _MAX_ATTEMPTS and all(run.tags.get(_ASKED) == asked for run in mine)
 
 
 @dg.sensor(
@@ -65,12 +107,13 @@ def video_files(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> dg.S
 
     pending = {path: tuple(facts) for path, facts in json.loads(context.cursor or "{}").items()}
     try:
-        arrivals = look(pipeline.machine(context), site(), pending, dt.datetime.now(dt.UTC))
+        arrivals = look(pipeline.machine(context), site(), pending, dt.datetime.now(dt.UTC), Last.look)
     except UserError as error:
         return dg.SkipReason(str(error))
+    Last.look = arrivals.memory
     requests = _requests(context.instance, video_files.name, arrivals.days.items(), _QUEUED)
-    known = set(context.instance.get_dynamic_partitions(cameras.name or ""))
-    new = sorted({camera for camera, _ in arrivals.days} - known)
+    known = context.instance.get_dynamic_partitions(cameras.name or "") if arrivals.days else []
+    new = sorted({camera for camera, _ in arrivals.days} - set(known))
     for row in arrivals.quarantined:
         context.log.warning(f"quarantined {row.path}: {row.reason}")
     return dg.SensorResult(
@@ -90,20 +133,17 @@ def video_files(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> dg.S
 )
 def outstanding_camera_days(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> dg.SensorResult | dg.SkipReason:
     """Request the camera-days whose fingerprints are not what they should be now."""
-    from pc_pipeline.stages.runner import outstanding_days
+    from pc_pipeline.stages.runner import outstanding
 
-    days: dict[tuple[str, dt.date], str] = {}
-    problems = []
+    known = context.instance.get_dynamic_partitions(cameras.name or "")
     try:
-        machine = pipeline.machine(context)
-        for camera in context.instance.get_dynamic_partitions(cameras.name or ""):
-            try:
-                days |= {(camera, date): why for date, why in outstanding_days(machine, camera).items()}
-            except UserError as error:
-                problems.append(f"{camera}: {error}")
+        found = outstanding(pipeline.machine(context), known, Last.examined, _LONGEST_S)
     except UserError as error:
         return dg.SkipReason(str(error))
-    requests = _requests(context.instance, outstanding_camera_days.name, sorted(days.items()), _RUNNING)
+    Last.examined = found.examined
+    if found.left:
+        context.log.info(f"no time for {len(found.left)} cameras; they come first at the next tick")
+    requests = _requests(context.instance, outstanding_camera_days.name, sorted(found.days.items()), _RUNNING)
     return dg.SensorResult(
-        run_requests=requests, skip_reason=None if requests else "; ".join(problems) or "nothing is outstanding"
+        run_requests=requests, skip_reason=None if requests else "; ".join(found.problems) or "nothing is outstanding"
     )

@@ -4,7 +4,7 @@ import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -12,14 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pc_pipeline.errors import UnreadableVideo
-from pc_pipeline.vision.arrays import Detections, VideoFacts
+from pc_pipeline.vision.arrays import Detections, PictureSignals, VideoFacts, joined
 from pc_pipeline.vision.colours import strip_colours
 from pc_pipeline.vision.decode import USUAL_STEP_US, Frame, is_cut_off, probe, read_frames
 from pc_pipeline.vision.models import ModelFile
 from pc_pipeline.vision.picture import PictureWatch, holes
 
-CODE_VERSION = "2"
 PROGRESS_EVERY_S = 0.2
+# A piece is handed on with so many sampled frames: a megabyte or two, where a day of video would be hundreds.
+PIECE_FRAMES = 1000
 
 
 class Boxes(NamedTuple):
@@ -67,6 +68,7 @@ class DecodeReport:
         median_step_us: the median time between decoded frames; one over the nominal rate for a single frame.
         warnings: one sentence each, such as a file that is cut off.
         holes_us: [from, to] of the stretches in which the file has no frame, µs from the video's start.
+        references_us: times of the small pictures that are kept of the whole video, µs; None: all that are there.
     """
 
     frames_decoded: int
@@ -76,10 +78,16 @@ class DecodeReport:
     median_step_us: int
     warnings: list[str]
     holes_us: list[list[int]] = field(default_factory=list)
+    references_us: list[int] | None = None
 
 
 def load_detector(
-    model: ModelFile, confidence: float, iou: float, classes: tuple[int, ...], frame_size: tuple[int, int]
+    model: ModelFile,
+    confidence: float,
+    iou: float,
+    classes: tuple[int, ...],
+    frame_size: tuple[int, int],
+    motion_gate: bool = False,
 ) -> Detector:
     """The detector for a model's backend.
 
@@ -89,11 +97,16 @@ def load_detector(
         iou: 0..1, of two boxes of a class that overlap more than this the weaker is dropped.
         classes: the model's class numbers wanted; HOG knows only 0, person.
         frame_size: width and height of the upright frames, pixels.
+        motion_gate: pass by frames in which nothing moved (`detect.gating`).
 
     Raises:
         ModelCorrupt: the files are there and cannot be loaded.
         ModelMissing: the backend's package is not installed.
     """
+    if motion_gate:
+        from pc_pipeline.vision.detect.gating import GatedDetector
+
+        return GatedDetector(load_detector(model, confidence, iou, classes, frame_size))
     if model.backend == "hog":
         from pc_pipeline.vision.detect.hog import HogDetector
 
@@ -113,55 +126,89 @@ def detect_video(
     sample_every_s: float,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> tuple[Detections, DecodeReport]:
-    """The detections of a whole video, frame by frame.
+    """The detections of a whole video in memory; see `detect_in_pieces`."""
+    pieces: list[Detections] = []
+    report = detect_in_pieces(path, detector, sample_every_s, pieces.append, on_progress)
+    whole = joined(pieces)
+    assert whole.picture and report.references_us is not None
+    return replace(whole, picture=whole.picture.keeping(report.references_us)), report
+
+
+def detect_in_pieces(
+    path: Path,
+    detector: Detector,
+    sample_every_s: float,
+    take: Callable[[Detections], None],
+    on_progress: Callable[[Progress], None] | None = None,
+) -> DecodeReport:
+    """Detect people in a video, frame by frame; memory does not grow with its length.
 
     Args:
         path: the video.
         detector: from `load_detector`.
         sample_every_s: seconds between the frames looked at, 0 for every frame.
+        take: is given the detections of `PIECE_FRAMES` frames after those of the frames before; the last piece is
+            shorter. Of the small pictures in them those count that the report names.
         on_progress: called at most five times a second, and once at the end.
 
     Raises:
-        UnreadableVideo: no frame can be decoded. A file that ends early is no error: what was decoded is returned and
+        UnreadableVideo: no frame can be decoded. A file that ends early is no error: what was decoded is taken and
             the report warns.
     """
     facts = probe(path)
     pts_seen: array[int] = array("q")
-    numbers: array[int] = array("i")
-    sampled_pts: array[int] = array("q")
-    results: list[Boxes] = []
-    colours: list[NDArray[np.uint8]] = []
-    watch = PictureWatch()
+    piece, watch, done = _Piece(), PictureWatch(), 0
     started = reported = time.monotonic()
     with closing(read_frames(path, sample_every_s, pts_seen)) as frames:
         for frame, boxes in detector.detect(frames):
-            numbers.append(frame.number)
-            sampled_pts.append(frame.pts_us)
-            results.append(boxes)
-            colours.append(strip_colours(frame.image, boxes.boxes))
+            piece.add(frame, boxes)
             watch.see(frame.pts_us, frame.image)
+            done += 1
+            if len(piece.numbers) == PIECE_FRAMES:
+                take(piece.detections(watch.signals()))
+                piece = _Piece()
             now = time.monotonic()
             if on_progress and now - reported >= PROGRESS_EVERY_S:
                 reported = now
-                on_progress(_progress(len(results), frame.pts_us / 1e6, facts.duration_declared_s, now - started))
-    if not results:
+                on_progress(_progress(done, frame.pts_us / 1e6, facts.duration_declared_s, now - started))
+    if not done:
         raise UnreadableVideo(f"{path}: holds no frame that can be decoded; record or copy it again")
-    report = _report(path, facts, pts_seen, len(results))
+    if piece.numbers:
+        take(piece.detections(watch.signals()))
+    report = _report(path, facts, pts_seen, done, watch.references_us)
     if on_progress:
         end_s = (report.last_pts_us + report.median_step_us) / 1e6
-        on_progress(_progress(len(results), end_s, end_s, time.monotonic() - started))
-    counts = np.array([len(boxes.boxes) for boxes in results], np.int64)
-    detections = Detections(
-        frame_number=np.array(numbers, np.int32),
-        pts_us=np.array(sampled_pts, np.int64),
-        offsets=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
-        boxes=np.concatenate([boxes.boxes for boxes in results]).astype(np.float32, copy=False),
-        confidence=np.concatenate([boxes.confidence for boxes in results]).astype(np.float32, copy=False),
-        class_id=np.concatenate([boxes.class_id for boxes in results]).astype(np.int16, copy=False),
-        colours=np.concatenate(colours),
-        picture=watch.signals(),
-    )
-    return detections, report
+        on_progress(_progress(done, end_s, end_s, time.monotonic() - started))
+    return report
+
+
+@dataclass
+class _Piece:
+    """What was seen in the frames since the last piece."""
+
+    numbers: "array[int]" = field(default_factory=lambda: array("i"))
+    pts_us: "array[int]" = field(default_factory=lambda: array("q"))
+    found: list[Boxes] = field(default_factory=list)
+    colours: list[NDArray[np.uint8]] = field(default_factory=list)
+
+    def add(self, frame: Frame, boxes: Boxes) -> None:
+        self.numbers.append(frame.number)
+        self.pts_us.append(frame.pts_us)
+        self.found.append(boxes)
+        self.colours.append(strip_colours(frame.image, boxes.boxes))
+
+    def detections(self, picture: PictureSignals) -> Detections:
+        counts = np.array([len(boxes.boxes) for boxes in self.found], np.int64)
+        return Detections(
+            frame_number=np.array(self.numbers, np.int32),
+            pts_us=np.array(self.pts_us, np.int64),
+            offsets=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
+            boxes=np.concatenate([boxes.boxes for boxes in self.found]).astype(np.float32, copy=False),
+            confidence=np.concatenate([boxes.confidence for boxes in self.found]).astype(np.float32, copy=False),
+            class_id=np.concatenate([boxes.class_id for boxes in self.found]).astype(np.int16, copy=False),
+            colours=np.concatenate(self.colours),
+            picture=picture,
+        )
 
 
 def keep_best(
@@ -199,7 +246,9 @@ def _progress(done_frames: int, done_s: float, total_s: float, elapsed_s: float)
     return Progress(done_frames, done_s, total_s, done_frames / max(elapsed_s, 1e-9), left)
 
 
-def _report(path: Path, facts: VideoFacts, pts_seen: "array[int]", sampled: int) -> DecodeReport:
+def _report(
+    path: Path, facts: VideoFacts, pts_seen: "array[int]", sampled: int, references_us: list[int]
+) -> DecodeReport:
     pts = np.array(pts_seen, np.int64)
     nominal_us = 1e6 / facts.nominal_fps if facts.nominal_fps else USUAL_STEP_US
     step_us = round(float(np.median(np.diff(pts))) if len(pts) > 1 else nominal_us)
@@ -210,4 +259,6 @@ def _report(path: Path, facts: VideoFacts, pts_seen: "array[int]", sampled: int)
         warnings.append(f"the file says {declared_s:.1f} s, {end_s:.1f} s could be decoded: it is cut off or damaged")
     elif is_cut_off(path):
         warnings.append(f"the file ends in the middle, {end_s:.1f} s could be decoded: it is cut off")
-    return DecodeReport(len(pts), sampled, int(pts[0]), int(pts[-1]), step_us, warnings, holes(pts, step_us))
+    return DecodeReport(
+        len(pts), sampled, int(pts[0]), int(pts[-1]), step_us, warnings, holes(pts, step_us), references_us
+    )

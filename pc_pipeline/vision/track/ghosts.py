@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pc_pipeline.vision.arrays import Detections, Track
 from pc_pipeline.vision.track.sightings import Rows
@@ -32,15 +33,19 @@ def without_scraps(pieces: list[Rows], detections: Detections, settings: "Tracke
     ]
 
 
-def is_person(rows: Rows, detections: Detections, settings: "TrackerConfig") -> bool:
-    """Whether a chain of boxes was seen often, long and surely enough to be somebody."""
-    frames = detections.frame_index[rows]
-    times = detections.pts_us[frames]
+def is_person(
+    frames: NDArray[np.int64],
+    time_us: NDArray[np.int64],
+    confidence: NDArray[np.float32],
+    settings: "TrackerConfig",
+) -> bool:
+    """Whether a chain of K boxes, in these frames at these times, was seen often, long and surely enough to be
+    somebody."""
     return bool(
-        len(rows) >= settings.min_sightings
-        and times[-1] - times[0] >= settings.min_duration * 1e6
-        and detections.confidence[rows].max() >= settings.new_track_confidence
-        and len(rows) >= LEAST_SEEN * (frames[-1] - frames[0] + 1)
+        len(frames) >= settings.min_sightings
+        and time_us[-1] - time_us[0] >= settings.min_duration * 1e6
+        and confidence.max() >= settings.new_track_confidence
+        and len(frames) >= LEAST_SEEN * (frames[-1] - frames[0] + 1)
     )
 
 
@@ -59,14 +64,16 @@ def moves_like_a_person(track: Track, settings: "TrackerConfig") -> bool:
 
 def is_second_box(track: Track, others: list[Track]) -> bool:
     """Whether most of a track's life lies inside another one's box of like height, longer, or seen more surely."""
-    return any(_inside(track, other) for other in others if _rank(other) > _rank(track))
+    beside = [o for o in others if o.time_us[0] <= track.time_us[-1] and track.time_us[0] <= o.time_us[-1]]
+    return any(is_inside(track, other) for other in beside if _rank(other) > _rank(track))
 
 
 def _rank(track: Track) -> tuple[float, ...]:
     return (len(track.time_us), float(track.confidence.sum()), *track.boxes[0].tolist())
 
 
-def _inside(track: Track, other: Track) -> bool:
+def is_inside(track: Track, other: Track) -> bool:
+    """Whether most of a track's life lies inside another one's box of like height."""
     _, mine, theirs = np.intersect1d(track.frame_number, other.frame_number, assume_unique=True, return_indices=True)
     if len(mine) < MOSTLY * len(track.frame_number):
         return False

@@ -45,8 +45,7 @@ class Sightings:
 def sightings_of(detections: Detections, frame_size: tuple[int, int]) -> Sightings:
     """The boxes of a video as tracking sees them."""
     boxes = detections.boxes.astype(np.float64)
-    steps = np.diff(detections.pts_us)
-    step = float(np.median(steps)) / 1e6 if len(steps) else 1.0
+    step = usual_step(detections)
     return Sightings(
         time=detections.pts_us[detections.frame_index] / 1e6,
         place=(boxes[:, :2] + boxes[:, 2:]) / 2,
@@ -57,6 +56,12 @@ def sightings_of(detections: Detections, frame_size: tuple[int, int]) -> Sightin
         place_sd=PLACE_SD * max(1.0, ERRS_ALIKE_S / step) ** 0.5,
         frame_size=frame_size,
     )
+
+
+def usual_step(detections: Detections) -> float:
+    """Seconds: the median time between two frames; 1 for a single one."""
+    steps = np.diff(detections.pts_us)
+    return float(np.median(steps)) / 1e6 if len(steps) else 1.0
 
 
 def _covered(boxes: Floats, offsets: NDArray[np.int64]) -> Floats:

@@ -1,0 +1,1 @@
+DROP INDEX source_files_folder, source_files_unknown;
