@@ -97,8 +97,8 @@ def _sensing(instance: "dg.DagsterInstance") -> dict[str, list[float]]:
 
     def schedule_tick() -> None:
         hourly = next(schedule for schedule in schedules if schedule.name == "hours_every_hour")
-        repository, now = defs.get_repository_def(), dt.datetime.now(dt.UTC)
-        with dg.build_schedule_context(instance, now, repository_def=repository) as context:
+        now, resources = dt.datetime.now(dt.UTC), {"pipeline": Pipeline()}
+        with dg.build_schedule_context(instance, now, resources, repository_def=defs.get_repository_def()) as context:
             hourly.evaluate_tick(context)
 
     ticks = {

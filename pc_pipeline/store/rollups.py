@@ -128,6 +128,24 @@ def unrolled_days(connection: Connection, camera: str, zone: ZoneInfo) -> set[dt
     }
 
 
+def cameras_to_roll(connection: Connection, date: dt.date) -> list[str]:
+    """The cameras whose hours of a date are not made from the session statistics there are now."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT DISTINCT v.camera
+              FROM videos v
+              LEFT JOIN stage_ledger stats ON stats.video_id = v.video_id AND stats.stage = 'session_statistics'
+              LEFT JOIN stage_ledger mark ON mark.video_id = v.video_id
+                   AND mark.stage = CASE v.date WHEN %(date)s THEN %(its_day)s ELSE %(next_day)s END
+             WHERE v.date IN (%(date)s, %(date)s - 1) AND mark.fingerprint IS DISTINCT FROM stats.fingerprint
+             ORDER BY 1
+            """,
+            {"date": date, "its_day": _ITS_DAY, "next_day": _NEXT_DAY},
+        )
+        return [camera for (camera,) in cursor]
+
+
 def roll_day(connection: Connection, date: dt.date, zone: ZoneInfo) -> Rolled:
     """Replace `daily_statistics` of one date, for all cameras."""
     with _alone(connection, [f"daily {date}"]) as cursor:

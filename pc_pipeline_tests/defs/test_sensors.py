@@ -12,6 +12,7 @@ import pytest
 
 from pc_pipeline.defs.partitions import site
 from pc_pipeline.defs.resources import Pipeline
+from pc_pipeline.defs.rollups.schedules import schedules
 from pc_pipeline.defs.videos import sensors
 from pc_pipeline.embedded.instance import dagster_environment
 from pc_pipeline.embedded.services import Endpoints
@@ -19,6 +20,7 @@ from pc_pipeline.settings import Settings
 from pc_pipeline.stages.registration import register
 from pc_pipeline.store.postgres import in_transaction
 from pc_pipeline.store.registry import apply_site
+from pc_pipeline_tests.stages.world import across, local
 
 DAY = "2026-03-01"
 
@@ -213,3 +215,25 @@ def test_a_watched_folder_that_is_gone_or_a_database_that_is_away_is_one_sentenc
     monkeypatch.setenv("PC_POSTGRES_DSN", "postgresql://somebody@127.0.0.1:1/x")
     said = camera_site.tick().skip_reason.skip_message
     assert said.startswith("Postgres at 127.0.0.1:1/x: nothing answers there") and "\n" not in said
+
+
+def test_the_hourly_schedule_asks_for_the_cameras_of_which_something_was_counted_and_the_nightly_one_for_all(
+    worlds, monkeypatch
+):
+    world = worlds()
+    monkeypatch.setenv("PC_POSTGRES_DSN", world.machine.dsn)
+    asked: dict[str, list[str]] = {}
+    with dg.instance_for_test() as instance:
+        instance.add_dynamic_partitions("cameras", ["back", "door"])
+        world.film(local("2026-03-10 09:00:00"), across(30))
+        world.run(dt.date(2026, 3, 10))
+        for name in ("hours_every_hour", "hours_every_night"):
+            found = next(schedule for schedule in schedules if schedule.name == name)
+            with dg.build_schedule_context(
+                instance, dt.datetime(2026, 3, 10, 10, 5, tzinfo=dt.UTC), resources={"pipeline": Pipeline()}
+            ) as context:
+                asked[name] = [str(request.partition_key) for request in found(context)]
+    assert asked["hours_every_hour"] == ["door|2026-03-10"]
+    assert sorted(asked["hours_every_night"]) == sorted(
+        f"{camera}|2026-03-{day:02}" for camera in ("back", "door") for day in (8, 9)
+    )

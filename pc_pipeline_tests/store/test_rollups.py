@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pc_pipeline.store import ledger
 from pc_pipeline.store.registry import remove_video
-from pc_pipeline.store.rollups import day_of, hours_of, roll_day, roll_hours, unrolled_days
+from pc_pipeline.store.rollups import cameras_to_roll, day_of, hours_of, roll_day, roll_hours, unrolled_days
 from pc_pipeline_tests.store.recorded import add_recording, link
 
 LONDON, KOLKATA = ZoneInfo("Europe/London"), ZoneInfo("Asia/Kolkata")
@@ -278,6 +278,24 @@ def test_a_day_is_unrolled_until_its_hours_are_made_from_the_statistics_there_ar
 
     count_session(connection, 1, "counted again")
     assert unrolled_days(connection, "door", LONDON) == {DAY}
+
+
+def test_a_camera_is_to_be_rolled_while_its_hours_are_not_made_from_what_was_counted_of_the_day_or_the_day_before(
+    connection,
+):
+    following = DAY + dt.timedelta(days=1)
+    add_recording(connection, 1, at("10:00"), at("10:30"), LONDON)
+    assert cameras_to_roll(connection, DAY) == [], "nothing was counted yet"
+
+    count_session(connection, 1, "first", minutes_ago=0)
+    assert cameras_to_roll(connection, DAY) == cameras_to_roll(connection, following) == ["door"]
+
+    roll_hours(connection, ["door"], DAY, LONDON)
+    assert (cameras_to_roll(connection, DAY), cameras_to_roll(connection, following)) == ([], ["door"])
+
+    roll_hours(connection, ["door"], following, LONDON)
+    count_session(connection, 1, "counted again", minutes_ago=0)
+    assert cameras_to_roll(connection, DAY) == cameras_to_roll(connection, following) == ["door"]
 
 
 def test_the_automation_has_ten_minutes_before_a_day_is_called_unrolled(connection):
