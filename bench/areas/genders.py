@@ -11,8 +11,9 @@ from bench.measure import BenchError, Row, paired, row, seconds
 from bench.workbench import Workbench
 from pc_pipeline.ingest.site import GenderConfig
 from pc_pipeline.vision.arrays import Track
+from pc_pipeline.vision.crops import SeenBoxes, choose_crops
 from pc_pipeline.vision.decode import read_frames, read_frames_at
-from pc_pipeline.vision.gender import LooseBoxes, choose_sightings, classify
+from pc_pipeline.vision.gender import judge_crops
 from pc_pipeline.vision.models import resolve
 
 MODEL = "person-attributes-recognition-crossroad-0230"
@@ -23,7 +24,6 @@ KEY_EVERY = FPS
 FILMED = 4 * KEY_EVERY
 # Ten people cross the picture in the minute, each in sight for twelve seconds.
 PEOPLE, IN_SIGHT_S, TALL = 10, 12, 400
-NO_BOXES = LooseBoxes(np.empty(0, np.int32), np.empty((0, 4), np.float32))
 
 
 def measure(bench: Workbench) -> Iterator[Row]:
@@ -31,16 +31,13 @@ def measure(bench: Workbench) -> Iterator[Row]:
     film, tracks = bench.folder / "1080p.mp4", _tracks()
     _film(film)
     model, config = resolve(MODEL, bench.weights(MODEL).parent), GenderConfig(model=MODEL)
-    chosen = choose_sightings(tracks, NO_BOXES, config, SIZE)
-    times = {
-        int(one.frame_number[index]): int(one.time_us[index])
-        for one, best in zip(tracks, chosen, strict=True)
-        for index in best
-    }
+    seen = [_seen(tracks)]
+    crops = choose_crops(tracks, seen, config, SIZE)
+    times = dict(zip(crops.frame_number.tolist(), crops.time_us.tolist(), strict=True))
     last = max(times)
 
     def judged() -> float:
-        return (last + 1) / seconds(lambda: classify(film, tracks, NO_BOXES, model, config, SIZE))
+        return (last + 1) / seconds(lambda: judge_crops(film, choose_crops(tracks, seen, config, SIZE), model, config))
 
     turns = paired(lambda: (_needed(film, times), judged()), lambda: (_all(film, last),), 2)
     against = "every frame up to the last one needed"
@@ -92,6 +89,14 @@ def _tracks() -> list[Track]:
         confidence, seen = np.full(len(numbers), 0.9, np.float32), np.zeros(len(numbers), np.bool_)
         tracks.append(Track(person + 1, numbers, times, boxes, confidence, seen))
     return tracks
+
+
+def _seen(tracks: list[Track]) -> SeenBoxes:
+    """The detector's boxes: just those of the tracks."""
+    frame_number = np.concatenate([one.frame_number for one in tracks])
+    order = np.argsort(frame_number, kind="stable")
+    ids = np.concatenate([np.full(len(one.frame_number), one.track_id, np.int32) for one in tracks])
+    return SeenBoxes(ids[order], frame_number[order], np.concatenate([one.boxes for one in tracks])[order])
 
 
 def _film(path: Path) -> None:

@@ -18,7 +18,7 @@ from pc_pipeline.store.postgres import in_transaction, one_connection
 from pc_pipeline.store.registry import apply_site
 
 CAMERA, DATE = "door", dt.date(2026, 3, 2)
-VIDEOS, FRAMES, PAIRS = 24, 60, 2
+VIDEOS, FRAMES, PAIRS = 24, 50, 2
 SITE = {"cameras": {CAMERA: {"lines": {"gate": {"from": [0.5, 0.0], "to": [0.5, 1.0], "in": "right"}}}}}
 
 

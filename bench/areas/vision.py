@@ -59,7 +59,7 @@ def _sampled(folder: Path, video: Path, weights: Path) -> Iterator[Row]:
     runs = paired(
         lambda: _run("ours", full_hd, weights.parent, MODEL, 1 / HD_SAMPLED_FPS),
         lambda: _run("limit", full_hd, weights, sampled),
-        3,
+        2,
     )
     if any(_frames(ours) != sampled for ours, _ in runs):
         raise BenchError(f"{sampled} frames should be sampled, and {_frames(runs[0][0])} were")
@@ -100,7 +100,7 @@ def _two_at_once(folder: Path, video: Path, weights: Path) -> Iterator[Row]:
         one()
         one()
 
-    pairs = paired(lambda: _speed(at_once, 2 * SHORT_FRAMES), lambda: _speed(in_turn, 2 * SHORT_FRAMES), 3)
+    pairs = paired(lambda: _speed(at_once, 2 * SHORT_FRAMES), lambda: _speed(in_turn, 2 * SHORT_FRAMES), 2)
     yield row(AREA, "two videos at once", "one after the other, whole processes", pairs, "frames/s")
 
 
