@@ -12,9 +12,10 @@ from pc_pipeline.stages.written import Written
 from pc_pipeline.store import counts, sessions
 from pc_pipeline.store.detections import seen_boxes
 from pc_pipeline.store.ledger import CameraSpan, Video
-from pc_pipeline.store.tracks import load_tracks, track_numbers
+from pc_pipeline.store.tracks import each_track, track_numbers
 from pc_pipeline.vision import models
-from pc_pipeline.vision.gender import UNKNOWN, TrackGender, as_seen, classify
+from pc_pipeline.vision.crops import choose_crops
+from pc_pipeline.vision.gender import UNKNOWN, TrackGender, judge_crops
 
 
 def write(connection: Connection, machine: Machine, span: CameraSpan, video: Video, fingerprint: str) -> Written:
@@ -27,14 +28,13 @@ def write(connection: Connection, machine: Machine, span: CameraSpan, video: Vid
     if config.gender.model and video.status == "present":
         model = models.resolve(config.gender.model, machine.models_dir)
         sessions.save_model(connection, model)
-        tracks = load_tracks(connection, video.video_id)
+        tracks = each_track(connection, video.video_id)
         seen = seen_boxes(connection, video.video_id, video.started_at)
+        crops = choose_crops(tracks, seen, config.gender, (video.width, video.height))
         path = Path(video.path)
         check_unchanged(path, video)
         try:
-            genders = classify(
-                path, as_seen(tracks, seen), seen.loose(), model, config.gender, (video.width, video.height)
-            )
+            genders = judge_crops(path, crops, model, config.gender)
         except UnreadableVideo as error:
             raise SourceChanged(f"{error}; its genders are told later") from error
         check_unchanged(path, video)

@@ -14,7 +14,7 @@ from psycopg2.extensions import make_dsn
 from pc_pipeline.store.load import Loader, LoadReport, LoadSettings, fetch_rows, timestamps
 from pc_pipeline.store.postgres import connect
 from pc_pipeline.vision.arrays import Detections
-from pc_pipeline.vision.gender import SeenBoxes
+from pc_pipeline.vision.crops import SeenBoxes
 
 # A row as `query_detections_by_time` returns it.
 DETECTION = np.dtype(
@@ -34,6 +34,7 @@ DETECTION = np.dtype(
 )
 _COLUMNS = DETECTION.names or ()
 _PIECE_FRAMES = 2000
+_AT_ONCE = 20_000
 
 
 def insert_detections(
@@ -133,17 +134,27 @@ def query_detections_by_time(
     )
 
 
-def seen_boxes(connection: Connection, video_id: int, started_at: datetime) -> SeenBoxes:
-    """One video's detections, with the track that took each."""
-    rows = fetch_rows(
-        connection,
-        "SELECT track_id, frame_number, x1, y1, x2, y2 FROM detections WHERE video_id = %s AND ts >= %s AND ts < %s"
-        " ORDER BY frame_number, detection_index",
-        (video_id, started_at, started_at + timedelta(hours=25)),
-        np.dtype([("track_id", "i4"), ("frame_number", "i4"), *((edge, "f4") for edge in ("x1", "y1", "x2", "y2"))]),
-    )
-    boxes = np.column_stack([rows[edge] for edge in ("x1", "y1", "x2", "y2")])
-    return SeenBoxes(rows["track_id"], rows["frame_number"], boxes)
+def seen_boxes(
+    connection: Connection, video_id: int, started_at: datetime, at_once: int = _AT_ONCE
+) -> Iterator[SeenBoxes]:
+    """One video's detections in order of frames, with the track that took each; at most `at_once` are in memory."""
+    edges = ("x1", "y1", "x2", "y2")
+    kinds = [("track_id", "i4"), ("frame_number", "i4"), ("detection_index", "i2"), *((edge, "f4") for edge in edges)]
+    dtype = np.dtype(kinds)
+    last, found = (-1, 0), at_once
+    while found == at_once:
+        # The primary key's order, from where the piece before ended: nothing is read twice, nothing is sorted.
+        rows = fetch_rows(
+            connection,
+            f"SELECT {', '.join(dtype.names or ())} FROM detections WHERE video_id = %s AND ts >= %s AND ts < %s"
+            " AND (frame_number, detection_index) > (%s, %s) ORDER BY frame_number, detection_index LIMIT %s",
+            (video_id, started_at, started_at + timedelta(hours=25), *last, at_once),
+            dtype,
+        )
+        yield SeenBoxes(rows["track_id"], rows["frame_number"], np.column_stack([rows[edge] for edge in edges]))
+        found = len(rows)
+        if found:
+            last = int(rows["frame_number"][-1]), int(rows["detection_index"][-1])
 
 
 def ensure_partitions(connection: Connection, start: datetime, end: datetime) -> list[str]:

@@ -1,13 +1,11 @@
-"""Apparent gender of a track from its best few crops; `unknown` is a first-class answer.
+"""Apparent gender of a track from its best few crops (`vision.crops`); `unknown` is a first-class answer.
 
-Attribute models give cut-off, hidden and small people a label too, and a wrong one, so only whole, large, uncovered
-people are shown to the model, and the mean log-odds over a track's crops must be clear of the unknown band by more
-than the crops disagree.
+The mean log-odds over a track's crops must be clear of the unknown band by more than the crops disagree.
 """
 
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pc_pipeline.errors import ModelCorrupt
-from pc_pipeline.vision.arrays import Track
-from pc_pipeline.vision.boxes import covered_share
+from pc_pipeline.vision.crops import Crops
 from pc_pipeline.vision.decode import read_frames_at
 from pc_pipeline.vision.models import ModelFile, openvino_core, read_openvino
 
@@ -25,20 +22,6 @@ if TYPE_CHECKING:
 
 UNKNOWN, MALE, FEMALE = 0, 1, 2
 BATCH = 16
-# A box that comes this near (body heights) to the left, right or lower edge may be of a person cut off by it: in a
-# padded picture the detector's boxes of people without feet end up to 0.02 body heights before the edge.
-EDGE = 0.025
-# At the upper edge, where no padding is, boxes end at the edge itself (pixels).
-TOP_EDGE_PX = 2.0
-# Height over width of a whole person. From the head to the hips it is about 1.7, seated or bent less; a bag or an arm
-# is squatter still. A long stride fails too, and the next step passes.
-LEAST_ASPECT = 2.0
-# Less sure boxes are more likely of a part of a person, or of somebody behind something, than of one in full view.
-LEAST_CONFIDENCE = 0.5
-# A seen box this much shorter (or taller) than its person is cut off by a desk, a sign, somebody (or is two people).
-LEAST_SHOWN = 0.85
-# Seconds: when two people merge, one box is left of them for a moment before and after the two overlap.
-NEAR_S = 0.5
 # Fewer crops are no vote.
 LEAST_CROPS = 3
 # One very sure crop shall not outvote all others.
@@ -63,157 +46,45 @@ class TrackGender:
     crops: int
 
 
-@dataclass(frozen=True)
-class SeenBoxes:
-    """The boxes of a video as the detector gave them, where tracks hold a smoothed path.
-
-    Attributes:
-        track_id: int32[N], 0 where no track took the box.
-        frame_number: int32[N], in order.
-        boxes: float32[N, 4], x1, y1, x2, y2 in pixels of the upright frame.
-    """
-
-    track_id: NDArray[np.int32]
-    frame_number: NDArray[np.int32]
-    boxes: NDArray[np.float32]
-
-    def loose(self) -> "LooseBoxes":
-        """Those that no track took."""
-        free = self.track_id == 0
-        return LooseBoxes(self.frame_number[free], self.boxes[free])
-
-
-@dataclass(frozen=True)
-class LooseBoxes:
-    """Detections that no track took: somebody may stand there all the same.
-
-    Attributes:
-        frame_number: int32[N], in no order.
-        boxes: float32[N, 4], x1, y1, x2, y2 in pixels of the upright frame.
-    """
-
-    frame_number: NDArray[np.int32]
-    boxes: NDArray[np.float32]
-
-
-def classify(
-    path: Path,
-    tracks: Sequence[Track],
-    loose: LooseBoxes,
-    model: ModelFile,
-    config: "GenderConfig",
-    frame_size: tuple[int, int],
-) -> list[TrackGender]:
-    """One verdict a track, in the order of `tracks`. Only the frames of chosen crops are converted to pictures, and as
-    little as can be is decoded for them.
+def judge_crops(path: Path, crops: Crops, model: ModelFile, config: "GenderConfig") -> list[TrackGender]:
+    """One verdict a track, in the order of `crops.track_id`. Only the frames of the crops are converted to pictures,
+    and as little as can be is decoded for them.
 
     Args:
-        path: the video; if it ends earlier than the tracks do, what is left of the crops decides.
-        tracks: all tracks of the video (`as_seen`), since they may hide each other.
-        loose: the video's detections in no track, which may hide somebody too.
+        path: the video; if it ends earlier than the crops do, what is left of them decides.
+        crops: as `choose_crops` gives them.
         model: BGR 0..255 person crops in, P(male) first in the first output
             (`person-attributes-recognition-crossroad-0230`).
-        config: `min_height_px`, `crops`, `max_overlap` 0..1, `min_gap` seconds, `unknown_below` probability,
-            `calibration`.
-        frame_size: width and height of the upright frames, pixels.
+        config: `crops`, `unknown_below` probability, `calibration`.
 
     Raises:
         ModelCorrupt: the model cannot be loaded or is no such model.
         UnreadableVideo: the video cannot be opened.
     """
-    chosen = choose_sightings(tracks, loose, config, frame_size)
-    wanted: dict[int, list[tuple[int, NDArray[np.float32]]]] = defaultdict(list)
-    times: dict[int, int] = {}
-    for index, sightings in enumerate(chosen):
-        for sighting in sightings:
-            number = int(tracks[index].frame_number[sighting])
-            wanted[number].append((index, tracks[index].boxes[sighting]))
-            times[number] = int(tracks[index].time_us[sighting])
-    log_odds: list[list[float]] = [[] for _ in tracks]
-    if wanted:
+    # Of a crop whose frame is not there, none.
+    log_odds = np.full(len(crops.track), np.nan)
+    if len(log_odds):
         judge = _Judge(model)
-        waiting: list[tuple[int, NDArray[np.uint8]]] = []
-
-        def judge_waiting() -> None:
-            for (index, _), value in zip(waiting, judge.log_odds([crop for _, crop in waiting]), strict=True):
-                log_odds[index].append(value)
-            waiting.clear()
-
-        numbers = sorted(wanted)
-        for frame in read_frames_at(path, np.array(numbers), np.array([times[number] for number in numbers])):
-            for index, box in wanted[frame.number]:
-                waiting.append((index, judge.crop(frame.image, box)))
-                if len(waiting) == BATCH:
-                    judge_waiting()
-        judge_waiting()
-    return [_verdict(one.track_id, values, config) for one, values in zip(tracks, log_odds, strict=True)]
+        pictures = _pictures(path, crops, judge)
+        while batch := list(islice(pictures, BATCH)):
+            log_odds[[row for row, _ in batch]] = judge.log_odds([picture for _, picture in batch])
+    first = np.searchsorted(crops.track, np.arange(len(crops.track_id) + 1)).tolist()
+    found = ~np.isnan(log_odds)
+    return [
+        _verdict(number, log_odds[low:high][found[low:high]].tolist(), config)
+        for number, low, high in zip(crops.track_id.tolist(), first, first[1:], strict=False)
+    ]
 
 
-def as_seen(tracks: Sequence[Track], seen: SeenBoxes) -> list[Track]:
-    """The tracks with the boxes the detector gave: a smoothed path is whole where the person was not in full view.
-
-    Sightings whose box is not as tall as the person, and those without a box, are flagged `interpolated`.
-    """
-    order = np.argsort(seen.track_id, kind="stable")
-    ids = seen.track_id[order]
-    found = []
-    for one in tracks:
-        rows = order[np.searchsorted(ids, one.track_id, "left") : np.searchsorted(ids, one.track_id, "right")]
-        _, mine, theirs = np.intersect1d(one.frame_number, seen.frame_number[rows], return_indices=True)
-        boxes = one.boxes.copy()
-        boxes[mine] = seen.boxes[rows[theirs]]
-        shown = (boxes[:, 3] - boxes[:, 1]) / np.maximum(one.height, 1e-9)
-        whole = np.isin(np.arange(len(boxes)), mine) & (shown >= LEAST_SHOWN) & (shown <= 1 / LEAST_SHOWN)
-        found.append(replace(one, boxes=boxes, interpolated=one.interpolated | ~whole))
-    return found
-
-
-def choose_sightings(
-    tracks: Sequence[Track], loose: LooseBoxes, config: "GenderConfig", frame_size: tuple[int, int]
-) -> list[list[int]]:
-    """For each track the indexes of its best sightings, best first: whole, tall enough, uncovered, spread in time."""
-    covered = _covered_shares(tracks, loose)
-    width, height = frame_size
-    chosen = []
-    for one, share in zip(tracks, covered, strict=True):
-        left, top, right, bottom = one.boxes.astype(np.float64).T
-        margin = np.minimum.reduce([left, width - right, height - bottom])
-        fit = (
-            ~one.interpolated
-            & (one.confidence >= LEAST_CONFIDENCE)
-            & (one.height >= config.min_height_px)
-            & (one.height >= LEAST_ASPECT * (right - left))
-            & (margin >= EDGE * one.height)
-            & (top >= TOP_EDGE_PX)
-            & ~_near(one.time_us, one.time_us[share > config.max_overlap])
-        )
-        chosen.append(_spread(one.time_us, np.where(fit, one.height * one.confidence * (1 - share), 0), config))
-    return chosen
-
-
-def _near(time_us: NDArray[np.int64], moments_us: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """bool[S]: times within `NEAR_S` of one of the moments, which are in order."""
-    reach = round(NEAR_S * 1e6)
-    first = np.searchsorted(moments_us, time_us - reach, "left")
-    return np.searchsorted(moments_us, time_us + reach, "right") > first
-
-
-def _spread(time_us: NDArray[np.int64], worth: NDArray[np.float64], config: "GenderConfig") -> list[int]:
-    """The indexes of the most worth (0: never), best first, apart by half of what an even spread would give.
-
-    Neighbouring frames show one pose, and say five times what one of them says.
-    """
-    fit = np.flatnonzero(worth > 0)
-    if not len(fit):
-        return []
-    gap_us = max(config.min_gap * 1e6, (time_us[fit[-1]] - time_us[fit[0]]) / (2 * config.crops))
-    picked: list[int] = []
-    for index in fit[np.argsort(-worth[fit], kind="stable")]:
-        if all(abs(time_us[index] - time_us[other]) >= gap_us for other in picked):
-            picked.append(int(index))
-            if len(picked) == config.crops:
-                break
-    return picked
+def _pictures(path: Path, crops: Crops, judge: "_Judge") -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """The crops' pictures, each with its row, in order of frames; those of one frame in order of their tracks."""
+    order = np.argsort(crops.frame_number, kind="stable")
+    in_order = crops.frame_number[order]
+    numbers, first = np.unique(in_order, return_index=True)
+    for frame in read_frames_at(path, numbers, crops.time_us[order[first]]):
+        low, high = np.searchsorted(in_order, (frame.number, frame.number + 1))
+        for row in order[low:high].tolist():
+            yield row, judge.crop(frame.image, crops.boxes[row])
 
 
 def fit_calibration(log_odds: NDArray[np.float64], male: NDArray[np.bool_]) -> tuple[float, float]:
@@ -294,23 +165,3 @@ def _verdict(track_id: int, log_odds: list[float], config: "GenderConfig") -> Tr
         if 1 / (1 + np.exp(-sure)) >= config.unknown_below:
             gender = MALE if calibrated > 0 else FEMALE
     return TrackGender(track_id, gender, mean, len(log_odds))
-
-
-def _covered_shares(tracks: Sequence[Track], loose: LooseBoxes) -> list[NDArray[np.float64]]:
-    """For each track float64[S]: the largest share of its box that one other box covers in the same frame."""
-    shares = [np.zeros(len(one.frame_number)) for one in tracks]
-    by_frame: dict[int, list[tuple[int, int]]] = defaultdict(list)
-    for index, one in enumerate(tracks):
-        for sighting, number in enumerate(one.frame_number.tolist()):
-            by_frame[number].append((index, sighting))
-    loose_by_frame: dict[int, list[int]] = defaultdict(list)
-    for row, number in enumerate(loose.frame_number.tolist()):
-        loose_by_frame[number].append(row)
-    for number, present in by_frame.items():
-        beside = loose.boxes[loose_by_frame.get(number, [])]
-        if len(present) + len(beside) < 2:
-            continue
-        boxes = np.array([tracks[index].boxes[sighting] for index, sighting in present], np.float64)
-        for (index, sighting), share in zip(present, covered_share(boxes, beside), strict=True):
-            shares[index][sighting] = share
-    return shares

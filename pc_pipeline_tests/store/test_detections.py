@@ -29,17 +29,24 @@ def partitions(connection) -> list[str]:
     return sorted(name for (name,) in cursor)
 
 
-def test_the_boxes_no_track_took_are_those_of_this_video_alone(connection):
-    boxes = some_detections(frames=20)
+@pytest.mark.parametrize("at_once", [1, 7, 96, 1000])
+def test_the_boxes_of_a_video_come_in_order_a_few_at_a_time(connection, at_once):
+    boxes = some_detections(frames=40)
+    assert len(boxes.boxes) == 96
     track_ids = np.arange(len(boxes.boxes), dtype=np.int32) % 3
-    insert_detections(connection, 7, START, boxes, track_ids)
-    insert_detections(connection, 8, START, boxes, np.zeros_like(track_ids))
-    seen = seen_boxes(connection, 7, START)
-    assert (seen.track_id == track_ids).all() and (seen.boxes == boxes.boxes).all()
-    loose = seen.loose()
-    assert (loose.frame_number == boxes.frame_number[boxes.frame_index][track_ids == 0]).all()
-    assert (loose.boxes == boxes.boxes[track_ids == 0]).all()
-    assert seen_boxes(connection, 9, START).boxes.shape == (0, 4)
+    # Over the end of a month, and not in the order in which they lie in the table.
+    start = datetime(2026, 3, 31, 23, 59, 58, tzinfo=UTC)
+    for first, end in ((15, 40), (0, 15)):
+        rows = slice(boxes.offsets[first], boxes.offsets[end])
+        insert_detections(connection, 7, start, boxes.frames(first, end), track_ids[rows])
+    insert_detections(connection, 8, start, boxes, np.zeros_like(track_ids))
+    pieces = list(seen_boxes(connection, 7, start, at_once))
+    assert max(len(piece.boxes) for piece in pieces) == min(at_once, 96)
+    assert (np.concatenate([piece.track_id for piece in pieces]) == track_ids).all()
+    assert (np.concatenate([piece.boxes for piece in pieces]) == boxes.boxes).all()
+    frames = boxes.frame_number[boxes.frame_index]
+    assert (np.concatenate([piece.frame_number for piece in pieces]) == frames).all()
+    assert not any(len(piece.boxes) for piece in seen_boxes(connection, 9, start))
 
 
 def test_every_box_is_a_row_at_its_frames_time(connection):
