@@ -54,11 +54,13 @@ class Memory:
     Attributes:
         made_with: database, watched folder, site, cameras and date: where one is another, everything is looked at.
         at: when the look was.
+        whole_at: when all rows of the database were last compared with the folders there are.
         folders: by path; first those that were listed longest ago.
     """
 
     made_with: tuple[Any, ...]
     at: dt.datetime
+    whole_at: dt.datetime
     folders: dict[str, Remembered]
 
     def due(self, now: dt.datetime) -> set[str]:
@@ -157,12 +159,14 @@ class _Look:
         listed_before = {path for path, known in before.items() if known.facts}
         for some in _batches(walk(self._root, self._over.__setitem__, rests)):
             listed |= self._compare(some, listed_before)
-        listed |= self._gone_with_their_folders(before, {*resting, *listed}, every=memory is None)
+        every = memory is None or self._now - memory.whole_at >= WHOLE_ROUND
+        listed |= self._gone_with_their_folders(before, {*resting, *listed}, every=every)
         self._tell_what_was_passed_over()
         self._save()
         # In the order of `before`: the walk comes by them in another.
         folders = {path: resting[path] for path in before if path in resting} | listed
-        self._arrivals.memory = Memory(made_with, self._now, folders)
+        whole_at = self._now if memory is None or every else memory.whole_at
+        self._arrivals.memory = Memory(made_with, self._now, whole_at, folders)
         self._arrivals.days = {
             day: digest(sorted(files)) for day, files in sorted(self._asking.items(), key=lambda item: item[0])
         }

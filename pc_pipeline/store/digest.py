@@ -61,8 +61,8 @@ def digest(dsn: str) -> dict[str, TableDigest]:
 
 
 def _digests(connection: Connection) -> dict[str, TableDigest]:
-    connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
     with connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         # How a value is written must not depend on the server's settings.
         cursor.execute("SET LOCAL datestyle = 'ISO'; SET LOCAL extra_float_digits = 1")
     return {table: _digest(connection, table, without) for table, without in TABLES.items()}

@@ -79,10 +79,12 @@ class RawFile:
         return self._path
 
     def close(self) -> None:
-        """Leave nothing behind where it is not finished."""
-        if self._writer:
-            with contextlib.suppress(OSError):
+        """Leave nothing behind where it is not finished; what went wrong before is told, not what goes wrong now."""
+        with contextlib.suppress(OSError):
+            if self._writer:
                 self._writer.close()
+        with contextlib.suppress(OSError):
+            self._file.close()
         with contextlib.suppress(FileNotFoundError):
             self._temporary.unlink()
 
@@ -98,7 +100,7 @@ def new_raw(directory: Path, fingerprint: str) -> Iterator[RawFile]:
     with _told_when_full(path):
         directory.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{fingerprint}.", suffix=".tmp", dir=directory)
-    with os.fdopen(handle, "wb") as file, contextlib.closing(RawFile(path, Path(name), file)) as new:
+    with contextlib.closing(RawFile(path, Path(name), os.fdopen(handle, "wb"))) as new:
         yield new
 
 

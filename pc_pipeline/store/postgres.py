@@ -133,6 +133,7 @@ def one_connection() -> Iterator[None]:
         _kept.connections = None
         for connection in mine.values():
             connection.close()
+        mine.clear()
 
 
 @contextmanager
@@ -158,6 +159,8 @@ def _keep(dsn: str, connection: Connection) -> None:
 
 def _stands(connection: Connection) -> bool:
     """Whether an idle connection is as it was left; the server's last word, or its going, makes it readable."""
+    if connection.closed:
+        return False
     waiting = select.poll()
     waiting.register(connection.fileno(), select.POLLIN)
     return not waiting.poll(0)

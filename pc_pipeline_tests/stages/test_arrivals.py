@@ -10,6 +10,8 @@ from pc_pipeline.errors import UserError
 from pc_pipeline.ingest.names import VIDEO_SUFFIXES
 from pc_pipeline.ingest.watch import scan
 from pc_pipeline.stages.arrivals import WHOLE_ROUND, start_allowed
+from pc_pipeline.store import registry
+from pc_pipeline.store.postgres import in_transaction
 from pc_pipeline_tests.stages.inbox import DAY, NOW, SITE
 
 NINE = "door_20260301_090000.mp4"
@@ -198,6 +200,21 @@ def test_what_changes_in_the_database_is_seen_in_a_folder_that_rests(rested, sta
     looked = inbox.look(now=now, after=looked)
     inbox.world.execute(statement)
     assert set(inbox.look(now=now, after=looked).days) == asked
+
+
+def test_files_of_folders_long_gone_are_asked_for_again_after_the_database_was_restored(rested):
+    inbox, looked = rested
+    folder, dsn = inbox.path(TUESDAY_NINE).parent, inbox.machine.dsn
+    before, _ = in_transaction(dsn, lambda connection: registry.files_in(connection, [str(folder)]))
+    shutil.rmtree(folder)
+    now = looked.memory.at
+    for _ in range(2):
+        now += dt.timedelta(seconds=15)
+        looked = inbox.look(now=now, after=looked)
+        inbox.register(TUESDAY)
+    assert looked.days == {}
+    in_transaction(dsn, lambda connection: registry.save_files(connection, list(before.values())))
+    assert list(inbox.look(now=now + WHOLE_ROUND, after=looked).days) == [("door", TUESDAY)]
 
 
 def test_a_folder_in_which_a_file_was_written_lately_does_not_rest(rested):

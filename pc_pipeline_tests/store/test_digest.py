@@ -6,6 +6,7 @@ import numpy as np
 
 from pc_pipeline.store.detections import insert_detections
 from pc_pipeline.store.digest import TABLES, digest
+from pc_pipeline.store.postgres import in_transaction, one_connection
 from pc_pipeline.store.tracks import bulk_upsert_tracks
 from pc_pipeline_tests.store.samples import START, add_session, some_detections, some_track
 
@@ -18,6 +19,12 @@ def fill(connection, video_ids) -> None:
         insert_detections(connection, video_id, start, boxes, np.ones(len(boxes.boxes), np.int32))
         bulk_upsert_tracks(connection, video_id, start, [some_track(n, seed=video_id) for n in (2, 1)])
     connection.commit()
+
+
+def test_a_digest_leaves_the_connection_as_it_was(dsn):
+    with one_connection():
+        digest(dsn)
+        in_transaction(dsn, lambda connection: connection.cursor().execute("DELETE FROM cameras"))
 
 
 def test_the_order_in_which_results_came_does_not_matter(connection, dsn):

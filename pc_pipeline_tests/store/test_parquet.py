@@ -2,12 +2,14 @@
 
 import json
 import os
+import tempfile
 import time
 from dataclasses import fields, is_dataclass, replace
 
 import numpy as np
 import pytest
 
+from pc_pipeline.errors import UserError
 from pc_pipeline.store.parquet import (
     ParquetCorrupt,
     ParquetMissing,
@@ -37,6 +39,23 @@ def test_every_sampled_frame_comes_back_with_its_boxes_or_without(tmp_path, fram
     assert_same(given, found)
     assert decoded == DECODED
     assert [file.name for file in (tmp_path / "raw").iterdir()] == ["f1.parquet"]
+
+
+@pytest.mark.parametrize(("frames", "cancelled"), [(5, False), (5000, False), (5, True)])
+def test_a_full_disk_is_a_sentence_and_hides_no_other_ending(tmp_path, monkeypatch, frames, cancelled):
+    def on_a_full_disk(prefix, suffix, dir):
+        name = dir / f"{prefix}x{suffix}"
+        name.touch()
+        return os.open("/dev/full", os.O_WRONLY), str(name)
+
+    monkeypatch.setattr(tempfile, "mkstemp", on_a_full_disk)
+    ends, said = (KeyboardInterrupt, None) if cancelled else (UserError, "no space left")
+    with pytest.raises(ends, match=said), new_raw(tmp_path, "f1") as new:
+        new.add(some_detections(frames))
+        if cancelled:
+            raise KeyboardInterrupt
+        new.finish(DECODED)
+    assert list(tmp_path.iterdir()) == []
 
 
 def assert_same(given, found):

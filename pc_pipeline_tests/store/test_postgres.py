@@ -93,6 +93,14 @@ def test_a_connection_lost_between_two_transactions_is_replaced_without_a_replay
     assert (second != first, replayed) == (True, 0)
 
 
+def test_a_kept_connection_that_somebody_closed_is_replaced(dsn):
+    used = []
+    with one_connection():
+        in_transaction(dsn, used.append)
+        used[0].close()
+        assert in_transaction(dsn, lambda connection: not connection.closed) == (True, 0)
+
+
 def test_a_transaction_within_a_transaction_neither_ends_nor_sees_the_other(dsn):
     def outer(connection):
         connection.cursor().execute("INSERT INTO cameras (camera) VALUES ('a')")

@@ -349,3 +349,17 @@ def test_a_removed_video_leaves_the_days_of_its_hours_unrolled(connection):
     remove_video(connection, 1)
     age(connection, 20)
     assert unrolled_days(connection, "door", LONDON) == {DAY}
+
+
+def test_a_stay_that_began_in_the_first_file_of_a_25_hour_day_is_in_the_next_days_first_hour(connection):
+    autumn, following = dt.date(2026, 10, 25), dt.date(2026, 10, 26)
+    midnight, next_midnight = day_of(autumn, LONDON)
+    assert next_midnight - midnight == 25 * HOUR
+    last = midnight + 24 * HOUR
+    stay = (last - HOUR, next_midnight + HOUR / 2, 1, "hall")
+    add_recording(connection, 1, midnight, last, LONDON, [(midnight, last, 0)], stays=[stay])
+    add_recording(connection, 2, last, next_midnight + HOUR, LONDON, [(last, next_midnight + HOUR, 0)])
+    roll_hours(connection, ["door"], following, LONDON)
+    cursor = connection.cursor()
+    cursor.execute("SELECT by_zone FROM hourly_statistics WHERE date = %s ORDER BY hour_start", (following,))
+    assert cursor.fetchone()[0]["hall"]["mean_occupancy"] == 0.5

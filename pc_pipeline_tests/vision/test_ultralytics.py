@@ -93,6 +93,16 @@ def test_an_engine_is_given_the_batch_it_was_built_for(tmp_path: Path, before_th
     assert engine_batch(path) == batch
 
 
+def test_an_engine_gets_full_batches_to_the_end(weights: Path) -> None:
+    detector = UltralyticsDetector(models.resolve("tiny", weights), 0.25, 0.6, (0,), batch=4)
+    detector._fill, given = True, []
+    predict = detector._yolo.predict
+    detector._yolo.predict = lambda images, **options: given.append(len(images)) or predict(images, **options)
+    frames = [Frame(number, number, np.zeros((64, 64, 3), np.uint8)) for number in range(6)]
+    assert [frame.number for frame, _ in detector.detect(frames)] == list(range(6))
+    assert given == [4, 4]
+
+
 def test_the_export_that_fetch_makes_runs_without_torch_and_in_the_videos_own_shape(
     weights: Path, tmp_path: Path
 ) -> None:

@@ -12,7 +12,7 @@ WITH site_camera AS MATERIALIZED (
     SELECT s.session_id AS video_id, c, s.started_at, s.ended_at FROM sessions s JOIN site_camera USING (camera)
      WHERE (%(cameras)s::text[] IS NULL OR camera = ANY (%(cameras)s::text[])) AND s.status = 'completed'
        -- No video is longer than a day: the bound lets the index find the few sessions that can matter.
-       AND s.started_at < %(day_end)s AND s.started_at > least(%(day_start)s - interval '25 hours', %(day_before)s)
+       AND s.started_at < %(day_end)s AND s.started_at >= least(%(day_start)s - interval '25 hours', %(day_before)s)
 ), seen AS MATERIALIZED (
     SELECT * FROM recent WHERE started_at > %(day_start)s - interval '25 hours' AND ended_at > %(day_start)s
 ), moved AS MATERIALIZED (

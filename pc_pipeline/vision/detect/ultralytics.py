@@ -58,6 +58,8 @@ class UltralyticsDetector:
         if on_gpu and not engine:  # an engine's precision was settled when it was built
             self.options["half"] = True
         built_for = engine_batch(model.path) if engine and model.path else None
+        # An engine takes no fewer frames than it was built for.
+        self._fill = engine
         self.batch = batch or built_for or (BATCH_ON_GPU if on_gpu else BATCH)
 
     def detect(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Boxes]]:
@@ -67,8 +69,11 @@ class UltralyticsDetector:
             waiting = ahead.submit(_take, source, self.batch)
             while batch := waiting.result():
                 waiting = ahead.submit(_take, source, self.batch)
-                results = self._yolo.predict([frame.image for frame in batch], **self.options)
-                for frame, result in zip(batch, results, strict=True):
+                images = [frame.image for frame in batch]
+                if self._fill:
+                    images += images[-1:] * (self.batch - len(images))
+                results = self._yolo.predict(images, **self.options)
+                for frame, result in zip(batch, results[: len(batch)], strict=True):
                     found = result.boxes.cpu().numpy()
                     yield (
                         frame,
