@@ -3,6 +3,7 @@
 import doctest
 import importlib
 
+import numpy as np
 import pytest
 
 
@@ -10,6 +11,8 @@ import pytest
     "name", ["counting.geometry", "counting.crossings", "counting.zones", "counting.occupancy", "vision.boxes"]
 )
 def test_examples_run(name):
-    failed, attempted = doctest.testmod(importlib.import_module(f"pc_pipeline.{name}"))
+    # Ultralytics changes how NumPy prints, for the whole process.
+    with np.printoptions(linewidth=75):
+        failed, attempted = doctest.testmod(importlib.import_module(f"pc_pipeline.{name}"))
     assert attempted > 0
     assert failed == 0
