@@ -45,7 +45,7 @@ class Given:
 @click.option("--start", help="When the one video starts, ISO 8601; without an offset in the site's time zone.")
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="Apply this site file first.")
 @click.option("--db-dsn", help="A Postgres to use instead, without a password in it.")
-@click.option("--db-batch-size", type=click.IntRange(1), default=20000, show_default=True, help="Rows a COPY batch.")
+@click.option("--db-batch-size", type=click.IntRange(1), default=50000, show_default=True, help="Rows a COPY batch.")
 @click.option(
     "--db-flush-interval-ms", type=click.IntRange(1), default=500, show_default=True, help="Longest wait of a batch."
 )

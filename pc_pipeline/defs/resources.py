@@ -18,7 +18,7 @@ _LOG_EVERY_S = 15.0
 class Pipeline(dg.ConfigurableResource):
     """Postgres, Redis, folders and load settings. Passwords come from the environment, never from run configuration."""
 
-    db_batch_size: int = 20000
+    db_batch_size: int = 50000
     db_flush_interval_ms: int = 500
     redis: bool = True
     _show: Any = PrivateAttr(default=None)

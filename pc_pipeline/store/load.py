@@ -28,7 +28,7 @@ _WAITING = 2
 class LoadSettings:
     """When rows are sent: as soon as there are `batch_rows`, or `flush_interval_ms` after the last batch."""
 
-    batch_rows: int = 20_000
+    batch_rows: int = 50_000
     flush_interval_ms: int = 500
 
 
