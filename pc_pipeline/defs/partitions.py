@@ -47,7 +47,17 @@ def camera_day_key(camera: str, date: dt.date) -> dg.MultiPartitionKey:
 
 
 def camera_and_date(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> tuple[str, dt.date]:
-    """The camera and local date of the run's partition."""
+    """The camera and local date of the run's partition.
+
+    Raises:
+        Failure: it has none: somebody pressed Execute on a check, which Dagster asks no partition for.
+    """
+    if "dagster/partition" not in context.run.tags:
+        raise dg.Failure(
+            "This check judges a camera-day and was started without one: materialize its asset for a camera-day, and"
+            " the check runs with it.",
+            allow_retries=False,
+        )
     key = context.partition_key
     assert isinstance(key, dg.MultiPartitionKey)
     dimensions = key.keys_by_dimension

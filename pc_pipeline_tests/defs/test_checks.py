@@ -117,6 +117,17 @@ def checks(dsn: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Checks]:
             yield made
 
 
+def test_a_check_executed_by_itself_says_that_it_wants_a_camera_day(checks):
+    job = dg.Definitions(
+        asset_checks=[_definition("every_video_counted")],
+        jobs=[dg.define_asset_job("alone", dg.AssetSelection.all_asset_checks())],
+        resources={"pipeline": Pipeline()},
+    ).resolve_job_def("alone")
+    run = job.execute_in_process(instance=checks.instance, raise_on_error=False)
+    (failed,) = run.filter_events(lambda event: event.is_step_failure)
+    assert "materialize its asset for a camera-day" in failed.step_failure_data.user_failure_data.description
+
+
 BALANCE = ("in_and_out_are_balanced_as_usual", "session_statistics")
 UNKNOWN = ("unknown_share_is_usual", "run_gender_summary")
 LENGTHS = ("track_lengths_are_usual", "tracks")
