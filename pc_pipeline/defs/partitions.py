@@ -52,7 +52,7 @@ def camera_and_date(context: dg.AssetExecutionContext | dg.AssetCheckExecutionCo
     Raises:
         Failure: it has none: somebody pressed Execute on a check, which Dagster asks no partition for.
     """
-    if "dagster/partition" not in context.run.tags:
+    if not context.has_partition_key:
         raise dg.Failure(
             "This check judges a camera-day and was started without one: materialize its asset for a camera-day, and"
             " the check runs with it.",
