@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from psycopg2.extensions import connection as Connection
 
-from pc_pipeline.store.detections import ensure_partitions
 from pc_pipeline.store.load import Loader, LoadSettings, fetch_rows
+from pc_pipeline.store.months import ensure_partitions
 from pc_pipeline.store.postgres import connect
 
 _STEP_US = 100_000  # between two sampled frames
@@ -142,7 +142,9 @@ def build(dsn: str, history: History) -> None:
         connection.autocommit = True
         cursor = connection.cursor()
         cursor.execute(_SITE, {"first": history.first, "cameras": history.cameras})
-        ensure_partitions(connection, _midnight(history.first), _midnight(history.last + dt.timedelta(days=2)))
+        ensure_partitions(
+            connection, "detections", _midnight(history.first), _midnight(history.last + dt.timedelta(days=2))
+        )
         cursor.execute(_PLAIN_INDEXES)
         indexes = cursor.fetchall()
         for name, _ in indexes:

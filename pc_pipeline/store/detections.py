@@ -1,18 +1,15 @@
 """The `detections` table: boxes in frames, in monthly partitions (UTC) that are made when first needed."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
-from psycopg2.extensions import make_dsn
 
 from pc_pipeline.store.load import Loader, LoadReport, LoadSettings, fetch_rows, timestamps
-from pc_pipeline.store.postgres import connect
+from pc_pipeline.store.months import ensure_partitions
 from pc_pipeline.vision.arrays import Detections
 from pc_pipeline.vision.crops import SeenBoxes
 
@@ -71,7 +68,7 @@ def insert_pieces(
         last_us: µs from the video's start, of its last frame.
     """
     first, last = timestamps(started_at, np.array([0, last_us], np.int64))
-    months = ensure_partitions(connection, first.item(), last.item())
+    months = ensure_partitions(connection, "detections", first.item(), last.item())
     # Straight into the month where it is one: a sixth faster than through the parent, which must route each row.
     table = months[0] if len(months) == 1 else "detections"
     with Loader(connection, table, _COLUMNS, load) as loader:
@@ -155,65 +152,3 @@ def seen_boxes(
         found = len(rows)
         if found:
             last = int(rows["frame_number"][-1]), int(rows["detection_index"][-1])
-
-
-def ensure_partitions(connection: Connection, start: datetime, end: datetime) -> list[str]:
-    """Make the monthly partitions from `start` to `end` (naive means UTC) that are missing; returns all their names.
-
-    They are made over a connection of their own that commits at once: the lock would else be held as long as the load
-    runs. CREATE TABLE and ATTACH lock the parent against other ATTACHes only (SHARE UPDATE EXCLUSIVE), where CREATE
-    TABLE … PARTITION OF would wait for every reader and writer. Creators at the same time wait for each other.
-    """
-    months = _months(start, end)
-    names = [_name(month) for month in months]
-    if set(names) <= _partitions(connection):
-        return names
-    dsn = make_dsn(connection.dsn, password=connection.info.password or None)
-    with closing(connect(dsn)) as own, own, own.cursor() as cursor:
-        # Someone who waits to lock the parent whole (dropping old months) may wait for our caller's transaction, and we
-        # for them: a circle that Postgres cannot see. Giving up replays the caller's transaction, which resolves it.
-        cursor.execute("SET LOCAL lock_timeout = '10s'")
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('pc_pipeline'), hashtext('partitions'))")
-        there = _partitions(own)
-        for month, name in zip(months, names, strict=True):
-            if name not in there:
-                table = sql.Identifier(name)
-                cursor.execute(sql.SQL("CREATE TABLE IF NOT EXISTS {} (LIKE detections INCLUDING ALL)").format(table))
-                cursor.execute(
-                    sql.SQL("ALTER TABLE detections ATTACH PARTITION {} FOR VALUES FROM (%s) TO (%s)").format(table),
-                    (month, _next(month)),
-                )
-    return names
-
-
-def _partitions(connection: Connection) -> set[str]:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid "
-            "WHERE inhparent = 'detections'::regclass"
-        )
-        return {name for (name,) in cursor}
-
-
-def _months(start: datetime, end: datetime) -> list[datetime]:
-    """The starts of the UTC months that hold any of start..end."""
-    months = [_month(start)]
-    while _next(months[-1]) <= _utc(end):
-        months.append(_next(months[-1]))
-    return months
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _month(moment: datetime) -> datetime:
-    return _utc(moment).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-
-
-def _next(month: datetime) -> datetime:
-    return _month(month + timedelta(days=31))
-
-
-def _name(month: datetime) -> str:
-    return f"detections_{month:%Y_%m}"

@@ -9,13 +9,13 @@ import pytest
 
 from pc_pipeline.store.detections import (
     delete_detections,
-    ensure_partitions,
     insert_detections,
     query_detections_by_time,
     seen_boxes,
 )
 from pc_pipeline.store.digest import digest
 from pc_pipeline.store.load import LoadSettings
+from pc_pipeline.store.months import ensure_partitions
 from pc_pipeline.store.postgres import connect, in_transaction
 from pc_pipeline.store.tracks import upsert_track
 from pc_pipeline_tests.store.samples import START, add_session, some_detections, some_track
@@ -92,7 +92,7 @@ def test_many_who_need_the_same_months_at_once_make_them_once(dsn):
     def create(_):
         with connect(dsn) as own:
             together.wait()
-            return ensure_partitions(own, start, start + timedelta(days=330))
+            return ensure_partitions(own, "detections", start, start + timedelta(days=330))
 
     with ThreadPoolExecutor(6) as pool:
         names = list(pool.map(create, range(6)))
@@ -116,7 +116,7 @@ def test_a_new_month_waits_for_no_reader_or_writer(dsn):
 
 
 def test_a_partition_is_indexed_and_checked_as_the_whole(connection):
-    ensure_partitions(connection, START, START)
+    ensure_partitions(connection, "detections", START, START)
     cursor = connection.cursor()
     cursor.execute("SELECT count(*) FROM pg_index WHERE indrelid = 'detections_2026_03'::regclass")
     assert cursor.fetchone() == (2,)

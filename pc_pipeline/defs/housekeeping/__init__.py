@@ -1,0 +1,1 @@
+"""Keeping house: jobs with a schedule each, one a file."""
