@@ -4,15 +4,19 @@ EXTRAS ?= core
 # The demo's detector: empty takes weights found in PC_MODELS_DIR, else HOG; yolo11n is fetched and needs ultralytics.
 DETECTOR ?=
 UPGRADE ?=
-# The areas of the benchmark to run, with commas between; empty runs all.
+# The areas of the benchmark or of the faults to run, with commas between; empty runs all.
 ONLY ?=
+# Of the random choices of the faults, and how often each kind of process is killed.
+SEED ?= 0
+TIMES ?= 10
 
-.PHONY: help setup up down demo test bench lint lock clean
+.PHONY: help setup up down demo test bench faults lint lock clean
 
 help:
 	@echo "make demo     render a video, count the people in it through Dagster, compare with the truth"
 	@echo "make test     linters, types and tests"
 	@echo "make bench    every benchmark, beside its peer or limit (15 minutes; ONLY=load: one area)"
+	@echo "make faults   kill, fill, damage and confuse a whole site; are all rows still right? (20 minutes; ONLY=disk: one area)"
 	@echo "make up       start Postgres, Redis and the Dagster UI; make down stops them"
 	@echo "make setup    .venv with pc in it (EXTRAS=dev: tools of developers, EXTRAS=all: ultralytics and torch too)"
 	@echo "make lint     linters and types alone"
@@ -40,6 +44,10 @@ test:
 bench:
 	@sh scripts/setup.sh all
 	@.venv/bin/python -m bench --only "$(ONLY)"
+
+faults:
+	@sh scripts/setup.sh all
+	@.venv/bin/python -m faults --only "$(ONLY)" --seed $(SEED) --times $(TIMES)
 
 lint:
 	@sh scripts/setup.sh dev

@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.measure import Row
 
 FOLDER = Path(__file__).resolve().parent
-_BEGIN, _END = "<!-- table: written by `make bench` -->\n", "<!-- end of table -->\n"
+_BEGIN, _END = "<!-- table: written by `{}` -->\n", "<!-- end of table -->\n"
 _HEAD = "| area | work | against | ours | theirs | ratio | wanted | spread | runs |\n" + 9 * "|---" + "|\n"
 
 
@@ -30,9 +30,15 @@ def write(
     by_name = {(row.area, row.work): row for row in [*kept, *rows]}
     in_order = {name: by_name[name] for name in wanted if name in by_name}
     results.write_text(json.dumps([dataclasses.asdict(row) for row in in_order.values()], indent=1) + "\n")
-    before, rest = readme.read_text().split(_BEGIN)
     lines = "".join(_line(name, in_order.get(name), text) for name, text in wanted.items())
-    readme.write_text(before + _BEGIN + "\n" + _HEAD + lines + "\n" + _END + rest.split(_END)[1])
+    replace_table(readme, _HEAD + lines, "make bench")
+
+
+def replace_table(readme: Path, table: str, written_by: str) -> None:
+    """Put a Markdown table between the marks of a page, which name the command that writes it."""
+    begin = _BEGIN.format(written_by)
+    before, rest = readme.read_text().split(begin)
+    readme.write_text(before + begin + "\n" + table + "\n" + _END + rest.split(_END)[1])
 
 
 def _line(name: tuple[str, str], row: Row | None, wanted: str) -> str:

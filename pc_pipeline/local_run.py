@@ -48,7 +48,7 @@ def dagster_instance(settings: Settings, endpoints: Endpoints) -> "Iterator[dg.D
     with dg.DagsterInstance.get() as instance:
         # Otherwise each of the hundreds of queries of a run opens a connection. A young one is not yet lost.
         instance.optimize_for_webserver(statement_timeout=0, pool_recycle=_CONNECTION_S, max_overflow=20)
-        _report_dead_runs(instance)
+        report_dead_runs(instance)
         yield instance
 
 
@@ -64,14 +64,24 @@ def _started(pid: int) -> str | None:
         return None
 
 
-def _report_dead_runs(instance: "dg.DagsterInstance") -> None:
+def report_dead_runs(instance: "dg.DagsterInstance") -> int:
+    """Report as failed the runs of `pc` commands whose process has died, and give back what they held of a pool.
+
+    No code server watches over those processes: until somebody tells, their camera-day and the pool wait for them.
+    Returns their number.
+    """
     import dagster as dg
 
     unfinished = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.NOT_STARTED]
+    dead = 0
     for run in instance.get_runs(dg.RunsFilter(statuses=unfinished)):
         pid, _, started = run.tags.get(_PROCESS_TAG, "").partition(" ")
         if pid and _started(int(pid)) != started:
             instance.report_run_failed(run, "The process of this run was ended; what it had finished is kept.")
+            if instance.event_log_storage.supports_global_concurrency_limits:
+                instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+            dead += 1
+    return dead
 
 
 def run_camera_days(
@@ -103,8 +113,8 @@ def run_camera_days(
         say("nothing is outstanding: all there is has been counted")
     for _ in range(_MAX_ROUNDS):
         for camera, date in waiting:
-            say(f"camera-day {camera} {date}")
             key = camera_day_key(camera, date)
+            say(f"camera-day {camera} {date}{_in_the_way(instance, key)}")
             failure = execute(instance, defs.resolve_job_def("camera_day"), key, pipeline, say)
             outcome.days.append((camera, date))
             if failure:
@@ -130,7 +140,25 @@ def run_camera_days(
     for date in sorted({date for _, date in rolled}):
         execute(instance, defs.resolve_job_def("roll_days"), date.isoformat(), pipeline, say, outcome)
     execute(instance, defs.resolve_job_def("refresh_dashboard_cache"), None, pipeline, say, outcome)
+    execute(instance, defs.resolve_job_def("evaluate_alerts"), None, pipeline, say, outcome)
     return outcome
+
+
+def _in_the_way(instance: "dg.DagsterInstance", key: str) -> str:
+    """What a run of this camera-day has to wait for, as the end of a line; empty where nothing is in its way."""
+    import dagster as dg
+
+    from pc_pipeline.defs.pools import INFERENCE
+
+    going = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+    others = instance.get_runs(dg.RunsFilter(statuses=going, tags={"dagster/partition": key}), limit=1)
+    if others:
+        return f": waiting for run {others[0].run_id[:8]}, which is at it"
+    if instance.event_log_storage.supports_global_concurrency_limits:
+        pool = instance.event_log_storage.get_concurrency_info(INFERENCE)
+        if pool.slot_count and pool.active_slot_count >= pool.slot_count:
+            return ": its inference waits for the one that is going on (docs/pipeline.md)"
+    return ""
 
 
 def _beside(day: CameraDay, run: list[CameraDay]) -> bool:
@@ -183,7 +211,7 @@ def execute(
     )
     for check in result.get_asset_check_evaluations():
         if not check.passed:
-            say(f"check {check.check_name} failed for {key}: {check.description or 'see its metadata'}")
+            say(f"check {check.check_name} failed for {check.description or f'{key}: see its metadata'}")
     if result.success:
         return None
     sentences = [

@@ -28,7 +28,10 @@ cameras:
     lines: {sill: {from: [0.5, 0.0], to: [0.5, 1.0], in: right}}
     zones: {hall: [[0.5, 0.0], [1.0, 0.0], [1.0, 1.0], [0.5, 1.0]]}
 """
-_FOREIGN = ("PC_POSTGRES_DSN", "PC_REDIS_URL", "PC_WATCH_DIR", "DAGSTER_HOME")
+_FOREIGN = (
+    *("PC_POSTGRES_DSN", "PC_REDIS_URL", "PC_POSTGRES_DSN_FILE", "PC_REDIS_URL_FILE"),
+    *("PC_WATCH_DIR", "PC_BACKUP_DIR", "DAGSTER_HOME"),
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:

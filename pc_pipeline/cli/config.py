@@ -101,7 +101,7 @@ def show(as_json: bool) -> None:
             if row.camera == name:
                 click.echo(f"  {_row(row, site)}")
         for part, values in camera.model_dump(
-            mode="json", include=set(type(site.effective(name)).model_fields)
+            mode="json", include={*type(site.effective(name)).model_fields, "alerts"}
         ).items():
             for key, value in values.items():
                 click.echo(f"  {part}.{key}: {value}")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pc_pipeline.errors import ConfigError, NameNotUnderstood, UserError
+from pc_pipeline.ingest.names import one_line
 from pc_pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -299,7 +300,7 @@ def bars(quiet: bool) -> Iterator[tuple[Any, Any]]:
         # Not before: bars of nothing leave an empty line.
         progress.start()
         if path not in tasks:
-            tasks[path] = progress.add_task(_one_line(Path(path).name), total=None, rate="")
+            tasks[path] = progress.add_task(one_line(Path(path).name), total=None, rate="")
         total = state.total_s or None
         progress.update(
             tasks[path],
@@ -319,20 +320,15 @@ def _print_report(report: dict[str, Any]) -> None:
     from pc_pipeline.cli.report import print_summary
 
     for item in report["warnings"]:
-        click.echo(_one_line(f"warning: {item['path']}: {item['warning']}"), err=True)
+        click.echo(one_line(f"warning: {item['path']}: {item['warning']}"), err=True)
     for item in report["not_counted"]:
         # Some sentences begin with the path.
         reason = item["reason"].removeprefix(f"{item['path']}: ")
-        click.echo(_one_line(f"{item['status']}: {item['path']}: {reason}"), err=True)
+        click.echo(one_line(f"{item['status']}: {item['path']}: {reason}"), err=True)
     for sentence in report["failures"]:
-        click.echo(_one_line(f"failed: {sentence}"), err=True)
+        click.echo(one_line(f"failed: {sentence}"), err=True)
     if report["camera_days"]:
         print_summary(report["summary"])
-
-
-def _one_line(text: str) -> str:
-    """`text` without what a file's name could do to a terminal: line breaks and control characters stand escaped."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def run_watched(settings: Settings, endpoints: "Endpoints", *, quiet: bool = False) -> None:

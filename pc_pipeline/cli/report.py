@@ -20,7 +20,7 @@ def _options(function: Callable[..., None]) -> Callable[..., None]:
     return click.option("--camera", help="Only this camera.")(function)
 
 
-def _read(query: Callable[[Any, Any], Any], camera: str | None) -> Any:
+def from_database(query: Callable[[Any, Any], Any], camera: str | None) -> Any:
     """Run a query on the results database; a camera that does not exist is an error, not an empty answer."""
     from pc_pipeline.defs.partitions import site
     from pc_pipeline.embedded.services import services
@@ -42,7 +42,7 @@ def _day(date: dt.datetime | None) -> dt.date | None:
     return date.date() if date else None
 
 
-def _print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -76,7 +76,7 @@ def summary(camera: str | None, date: dt.datetime | None, as_json: bool) -> None
     def read(connection: Any, zone: Any) -> dict[str, Any]:
         return figures.summary(connection, zone, dt.datetime.now(zone).date(), camera, _day(date))
 
-    shown = _read(read, camera)
+    shown = from_database(read, camera)
     if as_json:
         echo_json(shown)
     else:
@@ -108,11 +108,11 @@ def tracks(camera: str | None, date: dt.datetime | None, limit: int, as_json: bo
     """The tracks found, newest first: one person while in view each."""
     from pc_pipeline.store import figures
 
-    rows = _read(lambda connection, zone: figures.tracks(connection, zone, limit, camera, _day(date)), camera)
+    rows = from_database(lambda connection, zone: figures.tracks(connection, zone, limit, camera, _day(date)), camera)
     if as_json:
         echo_json(rows)
         return
-    _print_table(
+    print_table(
         f"{len(rows)} tracks",
         ("camera", "session", "track", "from (UTC)", "seconds", "sightings", "gender", "crossed"),
         [
@@ -167,11 +167,11 @@ def hourly(camera: str | None, date: dt.datetime | None, as_json: bool) -> None:
         hours = events.hours(connection, zone, dt.datetime.now(dt.UTC), camera, _day(date))
         return zone, [{**counted.get((hour["camera"], hour["hour_start"]), {}), **hour} for hour in hours]
 
-    zone, rows = _read(read, camera)
+    zone, rows = from_database(read, camera)
     if as_json:
         echo_json(rows)
         return
-    _print_table(
+    print_table(
         "Counts by hour",
         ("camera", "hour", *_COLUMNS),
         [(row["camera"], f"{row['hour_start'].astimezone(zone):%Y-%m-%d %H:%M %Z}", *_figures(row)) for row in rows],
@@ -200,11 +200,11 @@ def daily(camera: str | None, date: dt.datetime | None, as_json: bool) -> None:
         rows = [{**row, "events": touching.get((row["camera"], row["date"]), [])} for row in rows]
         return sorted(rows, key=lambda row: (row["camera"], row["date"]))
 
-    rows = _read(read, camera)
+    rows = from_database(read, camera)
     if as_json:
         echo_json(rows)
         return
-    _print_table(
+    print_table(
         "Counts by day",
         ("camera", "day", *_COLUMNS),
         [(row["camera"], str(row["date"]), *_figures(row)) for row in rows],
@@ -217,14 +217,16 @@ def events(camera: str | None, date: dt.datetime | None, as_json: bool) -> None:
     """What was wrong with the video, oldest first: gaps, a black, covered, frozen or moved picture, the frame rate."""
     from pc_pipeline.store import events
 
-    zone, rows = _read(lambda connection, zone: (zone, events.events(connection, zone, camera, _day(date))), camera)
+    zone, rows = from_database(
+        lambda connection, zone: (zone, events.events(connection, zone, camera, _day(date))), camera
+    )
     if as_json:
         echo_json(rows)
         return
     if not rows:
         click.echo("Nothing was wrong with the video there is, of what --camera and --date leave.")
         return
-    _print_table(
+    print_table(
         f"{len(rows)} camera events",
         ("camera", "from", "for", "what, and what to do"),
         [

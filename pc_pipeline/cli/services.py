@@ -57,22 +57,33 @@ def down(purge: bool) -> None:
         click.echo("removed the copies of the server programs")
 
 
-@click.command(epilog="Examples:\n\n\b\n  pc status\n  pc status --json")
+@click.command(epilog="Examples:\n\n\b\n  pc status\n  pc status --detailed\n  pc status --detailed --json")
+@click.option("--detailed", is_flag=True, help="Also disks, database, queue, jobs, backups; what is wrong comes first.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def status(as_json: bool) -> None:
-    """Say what runs, since when and where. Exits 0 when `pc up` runs, 3 when it does not."""
+def status(detailed: bool, as_json: bool) -> None:
+    """Say what runs, since when and where. Exits 0 when webserver and daemon run, 3 when they do not."""
     settings = Settings()
     about = describe(settings)
-    if as_json:
+    if detailed:
+        _show_detailed(settings, about, as_json)
+    elif as_json:
         click.echo(json.dumps(about))
     else:
         _show(about)
     sys.exit(0 if about["running"] else NOT_RUNNING)
 
 
+def _show_detailed(settings: Settings, about: dict[str, Any], as_json: bool) -> None:
+    from pc_pipeline.cli.health import page
+    from pc_pipeline.housekeeping.health import look
+
+    found = look(settings, about, datetime.now(UTC))
+    click.echo(json.dumps(found, default=datetime.isoformat) if as_json else "\n".join(page(found)))
+
+
 def describe(settings: Settings) -> dict[str, Any]:
     """What `pc status --json` prints: no passwords; times in ISO form, UTC; None for what does not run."""
-    dagster = Background(settings.home, "ui").state()
+    dagster = Background(settings.home, "ui").state() or _served(settings)
     keeper = Background(settings.home, "keeper").state() or {}
     own = embedded(settings)
     places = _places(settings)
@@ -93,6 +104,15 @@ def describe(settings: Settings) -> dict[str, Any]:
     }
 
 
+def _served(settings: Settings) -> dict[str, Any] | None:
+    """What `pc serve` runs here, in the form of `run/ui.json`; None where the webserver or the daemon is missing."""
+    webserver, daemon = (Background(settings.home, name).state() for name in ("webserver", "daemon"))
+    if webserver is None or daemon is None:
+        return None
+    folders = {"watch_dir": str(settings.watch_dir), "models_dir": str(settings.models_dir)}
+    return {"url": webserver["url"], "webserver": webserver, "daemon": daemon, **folders}
+
+
 def _places(settings: Settings) -> dict[str, str | None]:
     from urllib.parse import urlsplit
 
@@ -100,9 +120,10 @@ def _places(settings: Settings) -> dict[str, str | None]:
 
     found = endpoints(settings)
     redis = urlsplit(found.redis_url) if found and found.redis_url else None
+    server = f"{redis.hostname}:{redis.port or 6379}" if redis and redis.hostname else ""
     return {
         "postgres": place(found.postgres_dsn) if found else None,
-        "redis": f"{redis.hostname}:{redis.port or 6379}{redis.path}" if redis else None,
+        "redis": f"{server}{redis.path}" if redis else None,
     }
 
 

@@ -34,6 +34,11 @@ def of_partition(context: dg.AssetCheckExecutionContext) -> dict[str, Any]:
     return {"partition": ", ".join(context.partition_keys)}
 
 
+def says(context: dg.AssetCheckExecutionContext, sentence: str) -> str:
+    """A check's sentence with what was judged before it: the UI's list of results shows nothing else at first sight."""
+    return f"{', '.join(context.partition_keys).replace('|', ' ')}: {sentence}"
+
+
 def result(
     context: dg.AssetCheckExecutionContext,
     judgement: "Judgement",
@@ -44,4 +49,6 @@ def result(
     if judgement.rows:
         heading, *rows = judgement.rows
         shown["table"] = table([str(name) for name in heading], rows)
-    return dg.AssetCheckResult(passed=judgement.passed, severity=severity, description=judgement.says, metadata=shown)
+    return dg.AssetCheckResult(
+        passed=judgement.passed, severity=severity, description=says(context, judgement.says), metadata=shown
+    )

@@ -1,33 +1,60 @@
-"""Small pictures for the metadata of a materialization."""
+"""Small pictures for the metadata of a materialization: SVG, a kilobyte each, for Dagster keeps every one of them."""
 
 import base64
 import datetime as dt
-import io
+import html
+import math
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
+from urllib.parse import quote
 
 import dagster as dg
+
+GREEN, RED, BLUE, GREY = "green", "red", "navy", "silver"
+# Pixels: the plot's area, and what stands above it.
+_WIDTH, _HEIGHT, _TOP = 600, 99, 16
+# Characters that a data URL in Markdown may have as they are.
+_PLAIN = " '=:/;,+-.()"
 
 
 def in_and_out(labels: Sequence[str], rows: Sequence[dict[str, Any]]) -> dg.MetadataValue:
     """Bars of `entered` above and `exited` below the axis, one pair a label."""
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
+    entered, exited = ([row[name] for row in rows] for name in ("entered", "exited"))
+    return bars("in and out", labels, ("in", entered), ("out", exited))
 
-    figure = Figure(figsize=(max(4.0, 0.5 * len(labels) + 2), 2.6), layout="constrained")
-    axes = figure.add_subplot()
-    axes.bar(labels, [row["entered"] for row in rows], color="#2a7f62", label="in")
-    axes.bar(labels, [-row["exited"] for row in rows], color="#c8553d", label="out")
-    axes.axhline(0, color="black", linewidth=0.8)
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.yaxis.set_major_formatter(lambda value, _: f"{abs(value):.0f}")
-    axes.tick_params(axis="x", rotation=60 if len(labels) > 6 else 0)
-    axes.legend(loc="upper right", fontsize="small")
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=110)
-    return picture("in and out", file.getvalue())
+
+def bars(
+    title: str,
+    labels: Sequence[str],
+    above: tuple[str, Sequence[float]],
+    below: tuple[str, Sequence[float]] | None = None,
+) -> dg.MetadataValue:
+    """Bars of `above` over an axis, and of `below` under it; each is a name and a number a label.
+
+    A day's hours stay under a thousand characters: Dagster then shows the plot at once, and otherwise behind a click.
+    """
+    series = [(above, GREEN, -1), *([(below, RED, 1)] if below else [])]
+    most = [max(values, default=0) for (_, values), _, _ in series]
+    scale = _HEIGHT / (sum(most) or 1)
+    axis = _TOP + round(most[0] * scale) if sum(most) else _TOP + _HEIGHT
+    wide = _WIDTH / max(len(labels), 1)
+    drawn = f"<path stroke='{GREY}' d='M0 {axis}h{_WIDTH}'/>"
+    for (_, values), colour, way in series:
+        sticks = "".join(
+            f"M{round((n + 0.5) * wide)} {axis}v{way * max(round(value * scale), 1)}"
+            for n, value in enumerate(values)
+            if value
+        )
+        drawn += f"<path stroke='{colour}' stroke-width='{min(round(0.7 * wide), 50)}' d='{sticks}'/>"
+    said = [f"{name} ({colour}), most {top:g}" for ((name, _), colour, _), top in zip(series, most, strict=True)]
+    drawn += f"<text y='11'>{_escaped('; '.join(said))}</text>"
+    # As many as find room; a letter is some seven pixels.
+    longest = max((len(label) for label in labels), default=1)
+    every = max(1, math.ceil(7 * (longest + 1) / wide), math.ceil(len(labels) / 2))
+    for n in range(0, len(labels), every):
+        drawn += f"<text x='{round(n * wide)}' y='{_TOP + _HEIGHT + 14}'>{_escaped(labels[n])}</text>"
+    return _svg(title, drawn)
 
 
 def inside(hours: Sequence[dict[str, Any]], steps: Sequence[dict[str, Any]], zone: dt.tzinfo) -> dg.MetadataValue:
@@ -38,39 +65,58 @@ def inside(hours: Sequence[dict[str, Any]], steps: Sequence[dict[str, Any]], zon
         steps: `ts`, `people` after each crossing, and `added`, in order.
         zone: whose clock the axis shows.
     """
-    from matplotlib.dates import DateFormatter
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
     hour = dt.timedelta(hours=1)
     first, last = hours[0]["hour_start"], hours[-1]["hour_start"] + hour
-    figure = Figure(figsize=(8, 2.6), layout="constrained")
-    axes = figure.add_subplot()
-    for before, after in zip(hours, hours[1:], strict=False):
-        axes.axvspan(before["hour_start"] + hour, after["hour_start"], color="#dddddd", linewidth=0)
-    times = [first, *(step["ts"] for step in steps), last]
-    people = [0, *(step["people"] for step in steps)]
-    axes.step(times, [*people, people[-1]], where="post", color="#2a5d7f")
-    added = [step for step in steps if step["added"]]
-    axes.plot(
-        [step["ts"] for step in added],
-        [step["people"] for step in added],
-        "o",
-        color="#c8553d",
-        markersize=4,
-        clip_on=False,
+    wide = _WIDTH / ((last - first) / hour)
+    most = max((step["people"] for step in steps), default=0)
+    floor = _TOP + _HEIGHT
+
+    def x(ts: dt.datetime) -> int:
+        return round((ts - first) / hour * wide)
+
+    def y(people: int) -> int:
+        return floor - round(people * _HEIGHT / (most or 1))
+
+    unseen = "".join(
+        f"M{x(before['hour_start'] + hour)} {_TOP}H{x(after['hour_start'])}V{floor}H{x(before['hour_start'] + hour)}z"
+        for before, after in zip(hours, hours[1:], strict=False)
+        if before["hour_start"] + hour < after["hour_start"]
     )
-    axes.set_ylim(bottom=0)
-    axes.set_ylabel("people inside")
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.xaxis.set_major_formatter(DateFormatter("%H:%M", tz=zone))
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=110)
-    return picture("people inside", file.getvalue())
+    # Of what falls on the same pixel of a busy day, the most and the last.
+    line = f"M0 {floor}"
+    for here, moments in groupby(steps, key=lambda step: x(step["ts"])):
+        people = [moment["people"] for moment in moments]
+        line += f"H{here}V{y(max(people))}" + (f"V{y(people[-1])}" if people[-1] < max(people) else "")
+    dots = "".join(
+        f"M{cx} {cy}h0" for cx, cy in sorted({(x(s["ts"]), y(s["people"])) for s in steps if s["added"]})[:99]
+    )
+    begins = [first + n * hour for n in range(round((last - first) / hour))]
+    every = max(1, math.ceil(len(begins) / 8))
+    return _svg(
+        "people inside",
+        (f"<path fill='{GREY}' d='{unseen}'/>" if unseen else "")
+        + f"<path fill='none' stroke='{BLUE}' stroke-width='2' d='{line}H{_WIDTH}'/>"
+        + (f"<path stroke='{RED}' stroke-width='6' stroke-linecap='round' d='{dots}'/>" if dots else "")
+        + f"<text y='11'>people inside, most {most}{'; red: added by the correction' if dots else ''}</text>"
+        + "".join(
+            f"<text x='{x(begin)}' y='{floor + 14}'>{begin.astimezone(zone):%H:%M}</text>" for begin in begins[::every]
+        ),
+    )
 
 
 def picture(title: str, png: bytes) -> dg.MetadataValue:
     """A PNG file as the UI shows it."""
     return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{base64.b64encode(png).decode()})")
+
+
+def _escaped(text: str) -> str:
+    return html.escape(text)
+
+
+def _svg(title: str, inner: str) -> dg.MetadataValue:
+    drawing = (
+        f"<svg xmlns='http://www.w3.org/2000/svg' width='{_WIDTH}' height='{_TOP + _HEIGHT + 20}'"
+        f" style='background:white;font:12px arial'>{inner}</svg>"
+    )
+    # Longer by less than base64 would make it. Within <> a link may have spaces.
+    return dg.MetadataValue.md(f"![{title}](<data:image/svg+xml,{quote(drawing, safe=_PLAIN)}>)")

@@ -2,14 +2,15 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import dagster as dg
+from dagster._core.storage.tags import PARTITION_NAME_TAG
 from pydantic import PrivateAttr
 
 from pc_pipeline.defs.partitions import site
-from pc_pipeline.errors import ServiceError
+from pc_pipeline.errors import ServiceError, UserError
 from pc_pipeline.settings import Settings
 
 _LOG_EVERY_S = 15.0
@@ -34,10 +35,20 @@ class Pipeline(dg.ConfigurableResource):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Pipeline"]:
-        """The resource for as long as a run or tick lasts; all of its transactions go over one connection."""
-        from pc_pipeline.store.postgres import one_connection
+        """The resource for as long as a run or tick lasts; all of its transactions go over one connection.
 
-        with one_connection():
+        A run of a camera-day begins when no other is at it, wherever that one was started: the queue sees to it too,
+        but `pc process` runs beside the queue.
+        """
+        from pc_pipeline.store.postgres import alone, one_connection
+
+        with ExitStack() as stack:
+            partition = context.run.tags.get(PARTITION_NAME_TAG) if context.run else None
+            if partition:
+                # Without a database the first step says so, in one sentence.
+                with suppress(UserError):
+                    stack.enter_context(alone(self.dsn(), partition, _say(context)))
+            stack.enter_context(one_connection())
             yield self
 
     def dsn(self) -> str:
@@ -80,6 +91,10 @@ class Pipeline(dg.ConfigurableResource):
             log=log,
             progress=_Progress(log, self._show),
         )
+
+
+def _say(context: dg.InitResourceContext) -> Callable[[str], None]:
+    return context.log.info if context.log else _unheard
 
 
 def _unheard(_: str) -> None:

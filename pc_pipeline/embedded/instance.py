@@ -1,8 +1,11 @@
 """The Dagster instance of a `PC_HOME`: its folder, its storage in the schema `dagster` of our Postgres."""
 
 import shutil
+import sys
 from contextlib import closing
+from pathlib import Path
 
+from pc_pipeline.embedded.process import at_once
 from pc_pipeline.embedded.services import Endpoints
 from pc_pipeline.settings import CHECKOUT, Settings
 
@@ -19,7 +22,8 @@ def dagster_environment(settings: Settings, endpoints: Endpoints) -> dict[str, s
 
     home = settings.home / "dagster"
     home.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(CHECKOUT / "dagster.yaml", home / "dagster.yaml")
+    with at_once(home / "dagster.yaml") as copy:
+        shutil.copyfile(CHECKOUT / "dagster.yaml", copy)
     with closing(connect(endpoints.postgres_dsn)) as connection, connection, connection.cursor() as cursor:
         cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
     return {
@@ -27,9 +31,21 @@ def dagster_environment(settings: Settings, endpoints: Endpoints) -> dict[str, s
         # Absolute, whatever folder those processes stand in.
         "PC_HOME": str(settings.home),
         "PC_WATCH_DIR": str(settings.watch_dir),
+        "PC_ARCHIVE_DIR": str(settings.archive_dir),
         "PC_MODELS_DIR": str(settings.models_dir),
         "PC_DAGSTER_POSTGRES_URL": sqlalchemy_url(endpoints.postgres_dsn, search_path=SCHEMA),
     }
+
+
+def webserver_command(workspace: Path, port: int) -> list[str]:
+    """Dagster's webserver over the code locations of a workspace file. On loopback only: it asks nobody for a name."""
+    program = [sys.executable, "-m", "dagster_webserver"]
+    return [*program, "--host", "127.0.0.1", "--port", str(port), "--workspace", str(workspace)]
+
+
+def daemon_command(workspace: Path) -> list[str]:
+    """Dagster's daemon (schedules, sensors, the run queue) over the code locations of a workspace file."""
+    return [sys.executable, "-m", "dagster._daemon", "run", "--workspace", str(workspace)]
 
 
 def prepare_instance() -> int:

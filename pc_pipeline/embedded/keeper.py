@@ -17,7 +17,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
-from pc_pipeline.embedded.postgres import Postgres
+from pc_pipeline.embedded.archive import Archive, archive_folder
+from pc_pipeline.embedded.postgres import RESTORED, Postgres
 from pc_pipeline.embedded.process import Background, Child, StopRequest, last_line, wait_until, write_private
 from pc_pipeline.embedded.programs import find_programs, remove_copies, service_account
 from pc_pipeline.embedded.redis import Redis
@@ -75,6 +76,7 @@ def _serve(home: Path, needed: set[str], me: Background, stop: StopRequest) -> N
     running: dict[str, Running] = {}
     ports = _read_ports(home)
     servers = _servers(home, needed, servers_lock.fileno())
+    archive = _archive(home, servers, servers_lock.fileno())
     try:
         while not stop and not _nobody_holds(lease.fileno(), children):
             dead = [key for key in servers if key not in children or not children[key].is_running()]
@@ -87,11 +89,15 @@ def _serve(home: Path, needed: set[str], me: Background, stop: StopRequest) -> N
             if dead:
                 write_private(home / "services" / "ports.json", json.dumps(ports))
                 me.publish({key: asdict(about) for key, about in running.items()})
+            if archive:
+                archive.tend(running["postgres"].url)
             time.sleep(POLL_S)
     finally:
         me.publish(None)
         for key, child in children.items():
             child.stop(servers[key].stop_patience_s)
+        if archive:
+            archive.stop()
         remove_copies(home)
 
 
@@ -124,8 +130,15 @@ def _servers(home: Path, needed: set[str], lock: int) -> dict[str, Server]:
     (home / "services").mkdir(mode=0o700, exist_ok=True)
     account = service_account(home)
     programs = find_programs(home, account)
-    password = _password(home)
+    password = service_password(home)
     data, logs = home / "services", home / "logs"
+    backups = archive_folder(home)
+    if "postgres" in needed and backups and not any((data / name).exists() for name in ("postgres", RESTORED)):
+        # An empty database in its place would look as if nothing had ever been counted.
+        raise ServiceError(
+            f"PostgreSQL's data in {data / 'postgres'} is gone, and there are backups of it in {backups}: run "
+            f"`pc db restore`; or, to begin with nothing, delete {data / 'archive.json'}."
+        )
     servers: dict[str, Server] = {
         "postgres": Postgres(
             programs.postgres, data / "postgres", logs / "postgres.log", password, account, inherit=(lock,)
@@ -133,6 +146,14 @@ def _servers(home: Path, needed: set[str], lock: int) -> dict[str, Server]:
         "redis": Redis(programs.redis, data / "redis", logs / "redis.log", password, account, inherit=(lock,)),
     }
     return {key: server for key, server in servers.items() if key in needed}
+
+
+def _archive(home: Path, servers: dict[str, Server], lock: int) -> Archive | None:
+    """The receiver of the embedded PostgreSQL's WAL; None where PostgreSQL is another."""
+    postgres = servers.get("postgres")
+    if not isinstance(postgres, Postgres):
+        return None
+    return Archive(home, postgres.programs, postgres.password, inherit=(lock,))
 
 
 def _start(server: Server, port: int | None, stop: StopRequest) -> tuple[Child, int]:
@@ -143,7 +164,7 @@ def _start(server: Server, port: int | None, stop: StopRequest) -> tuple[Child, 
     """
     for pause_s in START_PAUSES_S:
         server.prepare()
-        chosen = port if port is not None and _is_free(port) else _free_port()
+        chosen = port if port is not None and _is_free(port) else free_port()
         child = server.launch(chosen)
         while child.is_running() and not stop:
             if server.is_ready(chosen):
@@ -166,7 +187,8 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody has now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -177,7 +199,8 @@ def _read_ports(home: Path) -> dict[str, int]:
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-def _password(home: Path) -> str:
+def service_password(home: Path) -> str:
+    """The password of both servers of `home`, made at random where there is none yet."""
     path = home / "services" / "password"
     if not path.exists():
         write_private(path, secrets.token_urlsafe(24))

@@ -15,6 +15,8 @@ DATABASE = "pc_pipeline"
 # The server always stands in its data folder and calls it by this name, which the kernel resolves without walking the
 # path: the folders above may be closed to the unprivileged user it runs as.
 HERE = "/proc/self/cwd"
+# Beside the data folder: a restored one that was seen to answer, ready to take its place.
+RESTORED = "postgres.restored"
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -24,6 +26,8 @@ SETTINGS = {
     "max_connections": "100",
     "shared_buffers": "256MB",
     "max_wal_size": "2GB",
+    # WAL waits so long for the receiver of `embedded/archive.py`; more would fill the disk while backups' is away.
+    "max_slot_wal_keep_size": "10GB",
     # The embedded build has no pg_stat_statements: slow statements stand in the log.
     "log_min_duration_statement": "500ms",
     "log_line_prefix": "%m [%p] %a ",
@@ -56,6 +60,9 @@ class Postgres:
         # We hold the lock that every process of an earlier server held: a pid file tells of none that runs, only,
         # after a crash or a container's restart, of a number that another process may have by now.
         (self.data / "postmaster.pid").unlink(missing_ok=True)
+        restored = self.data.with_name(RESTORED)
+        if restored.exists() and not self.data.exists():
+            restored.rename(self.data)  # `pc db restore` was killed between its last two steps
         if (self.data / "PG_VERSION").exists():
             return
         new = self.data.with_name("postgres.new")
@@ -95,8 +102,18 @@ class Postgres:
             lines = (done.stderr or done.stdout).strip().splitlines() or ["no reason given"]
             raise ServiceError(f"PostgreSQL's {program} failed in {folder}: {lines[-1]}")
 
-    def launch(self, port: int) -> Child:
-        options = [f"-c{key}={value}" for key, value in {**SETTINGS, "port": str(port)}.items()]
+    def set_password(self) -> None:
+        """Give a data folder from elsewhere, whose server is stopped, the password of this one.
+
+        Raises:
+            ServiceError: it was refused; the sentence has the reason.
+        """
+        statement = f"ALTER ROLE {USER} PASSWORD '{self.password}'\n"
+        self._run(self.data, "postgres", "--single", "-D", HERE, "postgres", stdin=statement)
+
+    def launch(self, port: int, **more: str) -> Child:
+        """Start the server on a port; `more` are settings of PostgreSQL beside the usual ones."""
+        options = [f"-c{key}={value}" for key, value in {**SETTINGS, "port": str(port), **more}.items()]
         return Child(
             [str(self.programs / "postgres"), "-D", HERE, *options],
             log=self.log,

@@ -5,12 +5,13 @@ import ctypes
 import fcntl
 import json
 import os
+import shutil
 import signal
 import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, TextIO
@@ -18,6 +19,8 @@ from typing import Any, BinaryIO, NoReturn, TextIO
 from pc_pipeline.errors import ServiceError
 
 LOG_LIMIT_BYTES = 10_000_000
+# Postgres wants a piece of WAL of 16 MB to start.
+_LEAST_FREE_BYTES = 16_000_000
 PR_SET_PDEATHSIG = 1
 _FLOCK = "hhqqi0q"  # struct flock of Linux on 64-bit machines: type, whence, start, length, pid
 _libc = ctypes.CDLL(None)
@@ -116,11 +119,25 @@ def last_line(log: Path) -> str:
     return next((line.strip() for line in reversed(lines) if line.strip()), "its log is empty")
 
 
+def _disk_full(home: Path) -> str | None:
+    """What a server's last words do not tell, and what it may have had no room to write down."""
+    if shutil.disk_usage(home).free > _LEAST_FREE_BYTES:
+        return None
+    return f"the disk of {home} is full: free space there, then run this again (what was finished is kept)."
+
+
 def write_private(path: Path, text: str) -> None:
     """Write a file that only we can read, at once: a reader sees the old content or the new."""
+    with at_once(path) as temporary:
+        temporary.touch(mode=0o600)
+        temporary.write_text(text)
+
+
+@contextlib.contextmanager
+def at_once(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write to; at the end of the block what stands there takes the place of `path`."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    temporary.touch(mode=0o600)
-    temporary.write_text(text)
+    yield temporary
     temporary.replace(path)
 
 
@@ -190,7 +207,11 @@ class Background:
                 return state
             if self.pid() is None and (spawned is None or spawned.poll() is not None):
                 if spawned is not None and spawned.returncode != 0:
-                    raise ServiceError(self.failure() or f"{self.name} failed: {last_line(self.log)} (see {self.log}).")
+                    raise ServiceError(
+                        _disk_full(self.home)
+                        or self.failure()
+                        or f"{self.name} failed: {last_line(self.log)} (see {self.log})."
+                    )
                 # None was started yet, or another's was there, at its end.
                 spawned = self.spawn(module, arguments)
             time.sleep(0.02)

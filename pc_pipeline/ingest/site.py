@@ -12,29 +12,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    Strict,
-    ValidationError,
-    field_serializer,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_serializer, model_validator
 
 from pc_pipeline.counting.outline import TOWARDS, Side, is_simple
+from pc_pipeline.ingest.alerts import AlertsConfig, CameraAlerts
+from pc_pipeline.ingest.backups import BackupsConfig
 from pc_pipeline.ingest.names import CAMERA_NAME, SHIPPED, NonexistentTime, check_pattern, to_utc
+from pc_pipeline.ingest.retention import RetentionConfig
 from pc_pipeline.ingest.sentences import sentence, shown, unquote
+from pc_pipeline.ingest.values import Model, Name, Number, Seconds, Share, Text, Whole, none_is_empty
 from pc_pipeline.ingest.yaml_lines import Place, Problem, SiteFileError, line_of, read_yaml
 
 # ---------------------------------------------------------------------------------------------------------- values
-
-
-def _none_is_empty(value: Any) -> Any:
-    """`lines:` with nothing below it means no lines."""
-    return {} if value is None else value
 
 
 def _camera_name(name: str) -> str:
@@ -43,12 +32,6 @@ def _camera_name(name: str) -> str:
             f"the camera name '{name}' cannot be used: write 1 to 64 of the letters A to Z, digits, '.', '_' and '-', "
             "starting with a letter or digit"
         )
-    return name
-
-
-def _name(name: str) -> str:
-    if not (1 <= len(name) <= 64 and name.isprintable() and name == name.strip()):
-        raise ValueError(f"the name '{name}' cannot be used: write 1 to 64 characters, with no space at either end")
     return name
 
 
@@ -108,28 +91,14 @@ def _valid_from(value: Any) -> Any:
         ) from None
 
 
-Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
-Seconds = Annotated[Number, Field(ge=0)]
-Share = Annotated[Number, Field(ge=0, le=1)]
-Whole = Annotated[int, Strict()]
 Point = Annotated[tuple[float, float], BeforeValidator(_point)]
-Name = Annotated[str, AfterValidator(_name)]
 CameraName = Annotated[str, AfterValidator(_camera_name)]
 ValidFrom = Annotated[datetime | date | None, BeforeValidator(_valid_from)]
 
 # ---------------------------------------------------------------------------------------------------------- models
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _empty(cls, value: Any) -> Any:
-        return _none_is_empty(value)
-
-
-class DetectorConfig(_Model):
+class DetectorConfig(Model):
     """How people are found in a frame.
 
     Attributes:
@@ -149,7 +118,7 @@ class DetectorConfig(_Model):
     motion_gate: bool = False
 
 
-class TrackerConfig(_Model):
+class TrackerConfig(Model):
     """How boxes become tracks.
 
     Attributes:
@@ -165,14 +134,14 @@ class TrackerConfig(_Model):
     min_sightings: Annotated[Whole, Field(ge=1)] = 3
 
 
-class Calibration(_Model):
+class Calibration(Model):
     """The gender model's log-odds made to fit a site: `slope * log_odds + offset` (Platt scaling; docs/gender.md)."""
 
     slope: Annotated[Number, Field(gt=0)] = 1.0
     offset: Number = 0.0
 
 
-class GenderConfig(_Model):
+class GenderConfig(Model):
     """Apparent gender, off where no model is named.
 
     Attributes:
@@ -194,7 +163,7 @@ class GenderConfig(_Model):
     unknown_below: Annotated[Number, Field(ge=0.5, le=1)] = 0.65
 
 
-class CountingConfig(_Model):
+class CountingConfig(Model):
     """How tracks become counts.
 
     Attributes:
@@ -208,7 +177,7 @@ class CountingConfig(_Model):
     anchor: Literal["foot", "center"] = "foot"
 
 
-class QualityConfig(_Model):
+class QualityConfig(Model):
     """When something is said of a camera's video: it stands beside the counts and changes none.
 
     Attributes:
@@ -226,7 +195,7 @@ class QualityConfig(_Model):
     frame_rate: Annotated[Number, Field(gt=0)] = 0.2
 
 
-class LineConfig(_Model):
+class LineConfig(Model):
     """A counting line; `in` is the side one moves towards in the picture when one comes in."""
 
     start: Point = Field(alias="from")
@@ -251,7 +220,7 @@ class LineConfig(_Model):
         return self
 
 
-class ZoneConfig(_Model):
+class ZoneConfig(Model):
     """A polygon: points around it, in order."""
 
     points: Annotated[list[Point], AfterValidator(_polygon)]
@@ -263,27 +232,28 @@ class ZoneConfig(_Model):
         return {"points": value} if isinstance(value, list) else value
 
 
-class CameraConfig(_Model):
-    """A camera; its detector, tracker, gender, counting and quality hold only what differs from the site's."""
+class CameraConfig(Model):
+    """A camera; its detector, tracker, gender, counting, quality and alerts hold only what differs from the site's."""
 
-    location: str | None = None
-    zone: str | None = None
-    tags: list[str] = []
+    location: Text | None = None
+    zone: Text | None = None
+    tags: list[Text] = []
     active: bool = True
-    lines: Annotated[dict[Name, LineConfig], BeforeValidator(_none_is_empty)] = {}
-    zones: Annotated[dict[Name, ZoneConfig], BeforeValidator(_none_is_empty)] = {}
+    lines: Annotated[dict[Name, LineConfig], BeforeValidator(none_is_empty)] = {}
+    zones: Annotated[dict[Name, ZoneConfig], BeforeValidator(none_is_empty)] = {}
     detector: DetectorConfig = DetectorConfig()
     tracker: TrackerConfig = TrackerConfig()
     gender: GenderConfig = GenderConfig()
     counting: CountingConfig = CountingConfig()
     quality: QualityConfig = QualityConfig()
+    alerts: CameraAlerts = CameraAlerts()
 
-    @field_serializer("detector", "tracker", "gender", "counting", "quality")
-    def _only_what_differs(self, part: _Model) -> dict[str, Any]:
+    @field_serializer("detector", "tracker", "gender", "counting", "quality", "alerts")
+    def _only_what_differs(self, part: Model) -> dict[str, Any]:
         return part.model_dump(mode="json", exclude_unset=True)
 
 
-class EffectiveCamera(_Model):
+class EffectiveCamera(Model):
     """What a camera's videos are processed with: the site's settings with the camera's own over them."""
 
     detector: DetectorConfig
@@ -293,7 +263,7 @@ class EffectiveCamera(_Model):
     quality: QualityConfig = QualityConfig()
 
 
-class SiteConfig(_Model):
+class SiteConfig(Model):
     """One deployment: its time zone, its cameras, and how videos are named and processed."""
 
     timezone: Annotated[str, AfterValidator(_zone_name)]
@@ -304,7 +274,10 @@ class SiteConfig(_Model):
     gender: GenderConfig = GenderConfig()
     counting: CountingConfig = CountingConfig()
     quality: QualityConfig = QualityConfig()
-    cameras: Annotated[dict[CameraName, CameraConfig], BeforeValidator(_none_is_empty)] = {}
+    alerts: AlertsConfig = AlertsConfig()
+    backups: BackupsConfig = BackupsConfig()
+    retention: RetentionConfig = RetentionConfig()
+    cameras: Annotated[dict[CameraName, CameraConfig], BeforeValidator(none_is_empty)] = {}
 
     @property
     def zone_info(self) -> ZoneInfo:
@@ -410,6 +383,10 @@ def _beyond_models(site: SiteConfig) -> Iterator[tuple[Place, str]]:
                     valid_from_utc(drawn.valid_from, site.zone_info)
                 except NonexistentTime as error:
                     yield ("cameras", camera_name, part, name, "valid_from"), f"valid_from {error}, so write another"
+        for name in camera.alerts.zones:
+            if name not in camera.zones:
+                known = ", ".join(camera.zones) or "none"
+                yield ("cameras", camera_name, "alerts", "zones", name), f"there is no zone '{name}' (zones: {known})"
         try:
             site.effective(camera_name)
         except ValidationError as error:

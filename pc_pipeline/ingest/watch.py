@@ -34,7 +34,7 @@ class Listing:
 
 PassedOver = Callable[[str, str], None]
 """Takes the path (printable) and the reason, one sentence, of what may be or hold a video and cannot be taken: a link,
-a name that is not UTF-8, a folder that cannot be opened."""
+a pipe, a name that is not UTF-8, a folder that cannot be opened."""
 Rests = Callable[[str, FolderFacts], tuple[str, ...] | None]
 """Of a folder that need not be listed, by its path and facts, the folders in it; None for one that is listed."""
 
@@ -131,4 +131,6 @@ def _not_taken(entry: os.DirEntry[str]) -> str | None:
         return "The name is not in UTF-8, so it cannot be stored: rename it."
     if entry.is_symlink():
         return "It is a link, and links are not followed: put the file itself here, or give it to `pc process`."
+    if not (entry.is_dir(follow_symlinks=False) or entry.is_file(follow_symlinks=False)):
+        return "It is no plain file (a pipe, a socket or a device), so it cannot be a video: remove it."
     return None

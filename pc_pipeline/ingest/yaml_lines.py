@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pc_pipeline.errors import ConfigError
+from pc_pipeline.ingest.names import one_line
 
 if TYPE_CHECKING:
     from ruamel.yaml.error import MarkedYAMLError
     from ruamel.yaml.nodes import Node
 
 Place = tuple[str | int, ...]
+
+# A site of 200 cameras has some 10,000. Aliases of aliases may stand for more than any memory holds.
+_MOST_VALUES = 50_000
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.message}"
+        return one_line(f"{self.file}:{self.line}: {self.message}")
 
 
 class SiteFileError(ConfigError):
@@ -57,8 +61,11 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[Place, int], list[Proble
         raise SiteFileError([Problem(str(path), line, "this is not UTF-8 text: save the file as UTF-8")]) from None
     except OSError as error:
         raise ConfigError(f"the site file {path} cannot be read: {error.strerror}") from None
+    too_deep = Problem(str(path), 1, "the file is nested too deeply: a site file has a few levels")
     try:
         root = YAML(pure=True).compose(io.StringIO(text))
+    except RecursionError:
+        raise SiteFileError([too_deep]) from None
     except MarkedYAMLError as error:
         raise SiteFileError([_syntax_problem(path, text, error)]) from None
     except YAMLError as error:
@@ -74,6 +81,9 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[Place, int], list[Proble
         problems.append(Problem(str(path), node.start_mark.line + 1, sentence))
 
     def value_of(node: "Node", place: Place, parents: "tuple[Node, ...]") -> Any:
+        if len(lines) >= _MOST_VALUES:
+            many = f"this is more than {_MOST_VALUES:,} values, aliases counted each time: write fewer"
+            raise SiteFileError([Problem(str(path), node.start_mark.line + 1, many)])
         lines.setdefault(place, node.start_mark.line + 1)
         if node in parents:
             note(node, "an alias (*) stands inside the very thing it names: write the values out")
@@ -96,7 +106,10 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[Place, int], list[Proble
                 values[key.value] = value_of(item, (*place, key.value), inside)
         return values
 
-    tree = value_of(root, (), ())
+    try:
+        tree = value_of(root, (), ())
+    except RecursionError:
+        raise SiteFileError([too_deep]) from None
     if not isinstance(tree, dict):
         problem = Problem(str(path), 1, "the file must be keys and values, such as 'timezone: Europe/London'")
         raise SiteFileError([problem])

@@ -200,6 +200,8 @@ class _Look:
 
     def _is_settled(self, file: SeenFile, row: FileRow | None) -> bool:
         """Whether nothing is to be done about a file any more; else it is asked for, or waits."""
+        if row and row.status == "erased":
+            return True
         placed = _place(file, row, self._site, self._cameras, self._now)
         if row and _registered(file, row, placed):
             return True
@@ -220,7 +222,7 @@ class _Look:
         """Ask for what became of files that were not found; returns the folders they were in."""
         folders = set()
         for row in rows:
-            if row.status == "missing" or _is_or_lies_in(row.path, self._over):
+            if row.status in ("missing", "erased") or _is_or_lies_in(row.path, self._over):
                 continue
             folders.add(os.path.dirname(row.path))  # noqa: PTH120
             if row.date is None:
@@ -351,6 +353,8 @@ def give(
 
     def save(connection: Connection) -> set[tuple[str, dt.date]]:
         known = next(iter(registry.files_at(connection, [row.path])), None)
+        if known and known.status == "erased":
+            return {(known.camera, known.date)} if known.camera and known.date else set()
         if known and (known.camera, known.started_at) == (camera, start):
             return set()
         # What it counted as before is told to registration, which takes that back.

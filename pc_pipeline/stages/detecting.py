@@ -1,15 +1,19 @@
 """The `raw_detections` stage: decode, detect, and keep every sampled frame's boxes in a Parquet file."""
 
 import datetime as dt
+import multiprocessing
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
 from pathlib import Path
 
 from psycopg2.extensions import connection as Connection
 
-from pc_pipeline.errors import SourceChanged
+from pc_pipeline.errors import SourceChanged, UnreadableVideo
 from pc_pipeline.ingest.site import DetectorConfig, EffectiveCamera
 from pc_pipeline.stages.fingerprints import (
+    CAMERA_EVENTS,
     RAW_DETECTIONS,
     SESSION_STATISTICS,
     TRACKS,
@@ -33,13 +37,16 @@ _load_detector = lru_cache(maxsize=2)(load_detector)
 
 
 def lost(machine: Machine, span: CameraSpan, video: Video, hashes: ModelHashes) -> bool:
-    """Whether the ledger names a Parquet file that is not there, or, where tracking needs it now, not whole."""
+    """Whether a stage that reads it now finds the Parquet file that the ledger names missing or damaged.
+
+    Where none does, it is left so: tracks and all that follows stand without it, and after the loss of a disk it would
+    be months of detection for nothing.
+    """
     fingerprint = video.done(RAW_DETECTIONS)
-    if fingerprint is None or video.status == "source deleted":
+    if fingerprint is None or video.status == "source deleted" or video.expired(RAW_DETECTIONS):
         return False
-    if outstanding(TRACKS, span, video, hashes):
-        return not parquet.readable(machine.raw_dir, fingerprint)
-    return not parquet.exists(machine.raw_dir, fingerprint)
+    read_now = any(outstanding(stage, span, video, hashes) for stage in (CAMERA_EVENTS, TRACKS))
+    return read_now and not parquet.readable(machine.raw_dir, fingerprint)
 
 
 def _detector(model: ModelFile, config: EffectiveCamera, video: Video) -> Detector:
@@ -54,37 +61,75 @@ def _detector(model: ModelFile, config: EffectiveCamera, video: Video) -> Detect
     )
 
 
-def detect(machine: Machine, span: CameraSpan, video: Video, fingerprint: str) -> None:
+def detect(machine: Machine, span: CameraSpan, video: Video, fingerprint: str) -> bool:
     """Look at a video's frames and write `<fingerprint>.parquet`; the session shows as active meanwhile.
 
     Nothing is decoded where that file is there: a run died before it could note it, or the configuration went back.
+    Returns whether it was decoded.
 
     Raises:
         UnreadableVideo: no frame could be decoded.
         SourceChanged: the file is not the one that was registered.
     """
     if parquet.readable(machine.raw_dir, fingerprint):
-        return
+        return False
     config = EffectiveCamera.model_validate(span.config)
     path = Path(video.path)
     check_unchanged(path, video)
     model = models.resolve(config.detector.model, machine.models_dir)
 
-    def begin(connection: Connection) -> None:
+    def begin(connection: Connection) -> bool:
+        died = sessions.is_active(connection, video.video_id)
         sessions.save_model(connection, model)
         sessions.begin(connection, _session(config, video, model.sha256, None))
         # Whatever becomes of this, the session's statistics close it again.
         ledger.forget(connection, [(video.video_id, SESSION_STATISTICS)])
+        return died
 
     detector = _detector(model, config, video)
-    in_transaction(machine.dsn, begin)
     report = machine.progress
-    with parquet.new_raw(machine.raw_dir, fingerprint) as new:
-        decoded = detect_in_pieces(
-            path, detector, config.detector.sample_every, new.add, (lambda p: report(video.path, p)) if report else None
-        )
+    if in_transaction(machine.dsn, begin)[0]:
+        machine.log(f"{video.path}: a run died over it; this time another process looks at it")
+        _look_apart(machine, config, video, model, fingerprint)
+    else:
+        on_progress = (lambda p: report(video.path, p)) if report else None
+        _look(machine.raw_dir, config, video, detector, fingerprint, on_progress)
+    return True
+
+
+def _look(
+    raw_dir: Path,
+    config: EffectiveCamera,
+    video: Video,
+    detector: Detector,
+    fingerprint: str,
+    on_progress: Callable[[Progress], None] | None,
+) -> None:
+    path = Path(video.path)
+    with parquet.new_raw(raw_dir, fingerprint) as new:
+        decoded = detect_in_pieces(path, detector, config.detector.sample_every, new.add, on_progress)
         check_unchanged(path, video)
         new.finish(decoded)
+
+
+def _look_apart(machine: Machine, config: EffectiveCamera, video: Video, model: ModelFile, fingerprint: str) -> None:
+    """The same in a process of its own: if the video kills it, nothing else dies, and it is known which one did.
+
+    Raises:
+        UnreadableVideo: it killed the process.
+    """
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as processes:
+        try:
+            processes.submit(_begin_to_look, machine.raw_dir, config, video, model, fingerprint).result()
+        except BrokenProcessPool:
+            raise UnreadableVideo(
+                f"{video.path}: two processes died while they looked at it: it makes the decoder or detector crash, or"
+                " takes more memory than this machine has; copy it again, or replace it"
+            ) from None
+
+
+def _begin_to_look(raw_dir: Path, config: EffectiveCamera, video: Video, model: ModelFile, fingerprint: str) -> None:
+    _look(raw_dir, config, video, _detector(model, config, video), fingerprint, None)
 
 
 def check_unchanged(path: Path, video: Video) -> None:
@@ -116,8 +161,13 @@ def write(connection: Connection, machine: Machine, span: CameraSpan, video: Vid
     ledger.forget(connection, [(video.video_id, SESSION_STATISTICS)])
     return Written(
         rows=looks.boxes,
-        details={"frames": decoded.frames_decoded, "frames_sampled": decoded.frames_sampled},
+        details={
+            "frames": decoded.frames_decoded,
+            "frames_sampled": decoded.frames_sampled,
+            "processing_ms": round(looks.processing_ms, 3),
+        },
         warnings=tuple(decoded.warnings),
+        frames=decoded.frames_decoded,
     )
 
 

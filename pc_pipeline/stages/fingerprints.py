@@ -248,10 +248,14 @@ def outstanding(stage: str, span: CameraSpan, video: Video, models: ModelHashes)
     """Whether `stage` of `video` has work to do that can be done now.
 
     A quarantined row with the expected fingerprint is settled. A video whose source is deleted keeps the results it
-    has: nothing that needs its frames is outstanding.
+    has: nothing that needs its frames is outstanding. Nor is what has gone by retention, or needs boxes that have.
     """
     entry = video.ledger.get(stage)
-    if video.status == "source deleted" and (stage == RAW_DETECTIONS or (stage == TRACK_GENDERS and entry)):
+    if video.expired(stage) or (video.expired(RAW_DETECTIONS) and stage in (CAMERA_EVENTS, TRACKS)):
+        return False
+    if video.status == "source deleted" and stage == RAW_DETECTIONS:
+        return False
+    if stage == TRACK_GENDERS and entry and (video.status == "source deleted" or video.expired(RAW_DETECTIONS)):
         return False
     fingerprint = expected(stage, span, video, models)
     return fingerprint is not None and (entry is None or entry.fingerprint != fingerprint)

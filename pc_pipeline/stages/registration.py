@@ -3,6 +3,7 @@
 import datetime as dt
 import hashlib
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -39,11 +40,12 @@ class Registration:
 
 @dataclass(frozen=True)
 class _Looked:
-    """A file's row before and after this look; `facts` where it can be read."""
+    """A file's row before and after this look; `facts` where it can be read; `refused` where it must not be opened."""
 
     before: FileRow
     row: FileRow
     facts: VideoFacts | None
+    refused: bool = False
 
 
 def content_hash(path: Path) -> str:
@@ -67,7 +69,7 @@ def register(machine: Machine, patterns: list[str], camera: str, date: dt.date) 
     A file that cannot be read is quarantined with its reason; the others go on.
     """
     known, doubts = _files(machine, patterns, camera, date)
-    looked = [_look(row) for row in known]
+    looked = [_look(row, machine.watch_dir) for row in known]
 
     def write(connection: Connection) -> Registration:
         return _write(connection, machine, camera, date, looked)
@@ -99,8 +101,9 @@ def _files(machine: Machine, patterns: list[str], camera: str, date: dt.date) ->
         if not row.given:
             row = replace(row, camera=camera, started_at=start, date=date)
         known[path] = row
-    # A file given by hand stays where it was put, whatever its name says.
-    return [row for _, row in sorted(known.items()) if (row.camera, row.date) == (camera, date)], doubts
+    # A file given by hand stays where it was put, whatever its name says; what was erased is not looked at again.
+    of_day = [row for _, row in sorted(known.items()) if (row.camera, row.date) == (camera, date)]
+    return [row for row in of_day if row.status != "erased"], doubts
 
 
 def _perhaps_of(folder: Path, camera: str, date: dt.date) -> Iterator[str]:
@@ -116,7 +119,7 @@ def _perhaps_of(folder: Path, camera: str, date: dt.date) -> Iterator[str]:
                 yield entry.path
 
 
-def _look(row: FileRow) -> _Looked:
+def _look(row: FileRow, root: Path) -> _Looked:
     """Stat and probe a file, and hash it unless it is as it was."""
     path = Path(row.path)
     try:
@@ -127,6 +130,9 @@ def _look(row: FileRow) -> _Looked:
     same = (row.size_bytes, row.mtime_ns) == (facts.st_size, facts.st_mtime_ns)
     row_now = replace(row, size_bytes=facts.st_size, mtime_ns=facts.st_mtime_ns)
     quarantined = replace(row_now, content_hash=None, status="quarantined", video_id=None)
+    reason = _not_to_be_opened(row, root, facts.st_mode)
+    if reason:
+        return _Looked(row, replace(quarantined, reason=reason), None, refused=True)
     try:
         found = probe(path)
         hashed = row.content_hash if same and row.content_hash else content_hash(path)
@@ -139,6 +145,17 @@ def _look(row: FileRow) -> _Looked:
     return _Looked(row, replace(row_now, content_hash=hashed, status="registered", reason=None), found)
 
 
+def _not_to_be_opened(row: FileRow, root: Path, mode: int) -> str | None:
+    """Why a path must not be opened: since it was found, something else may have been put there, or before it."""
+    if not stat.S_ISREG(mode):
+        return "It is no plain file (a pipe, a socket or a device), so it cannot be a video: remove it."
+    path = Path(row.path)
+    within = path.is_relative_to(root) and not row.given
+    if within and path.resolve() != root.resolve() / path.relative_to(root):
+        return "It is a link or lies behind one, and links are not followed: put the file itself here."
+    return None
+
+
 def _unreadable(row: FileRow, why: str | None) -> FileRow:
     """The row of a file that may not be read. Permissions change without a trace in its time, so that stays unknown."""
     sentence = f"The file cannot be read ({why}): check its permissions; it is counted once it can be read."
@@ -147,6 +164,7 @@ def _unreadable(row: FileRow, why: str | None) -> FileRow:
 
 def _write(connection: Connection, machine: Machine, camera: str, date: dt.date, looked: list[_Looked]) -> Registration:
     registry.lock_camera(connection, camera)
+    looked = _without_erased(connection, camera, looked)
     latest = registry.latest_start(connection, camera)
     here = {item.row.path: item for item in looked}
     related = _related(connection, camera, looked)
@@ -185,6 +203,21 @@ def _write(connection: Connection, machine: Machine, camera: str, date: dt.date,
     report.removed_videos = _settle_others(connection, camera, date, looked, counted)
     registry.save_files(connection, rows)
     return report
+
+
+ERASED = "What it shows was erased on request (docs/retention.md): it is never counted again."
+
+
+def _without_erased(connection: Connection, camera: str, looked: list[_Looked]) -> list[_Looked]:
+    """The files of a look, less those that were erased, this moment or under another path: these are noted as such."""
+    contents = {item.row.content_hash for item in looked if item.row.content_hash}
+    erased = registry.erased_contents(connection, camera, contents)
+    rows = registry.files_at(connection, [item.row.path for item in looked])
+    paths = {row.path for row in rows if row.status == "erased"}
+    copies = [item.row for item in looked if item.row.content_hash in erased and item.row.path not in paths]
+    registry.save_files(connection, [replace(row, status="erased", reason=ERASED, video_id=None) for row in copies])
+    gone = paths | {row.path for row in copies}
+    return [item for item in looked if item.row.path not in gone]
 
 
 def _related(connection: Connection, camera: str, looked: list[_Looked]) -> list[FileRow]:
@@ -299,8 +332,9 @@ def _settle_others(connection: Connection, camera: str, date: dt.date, looked: l
     removed = [video for video in dict.fromkeys(other) if video not in counted]
     for video in removed:
         registry.remove_video(connection, video)
+    refused = {item.row.path for item in looked if item.refused}
     for video, path, size, mtime in registry.videos_of_day(connection, camera, date):
-        if video not in counted and not _unchanged(Path(path), size, mtime):
+        if video not in counted and (path in refused or not _unchanged(Path(path), size, mtime)):
             registry.mark_source_deleted(connection, video)
     return len(removed)
 

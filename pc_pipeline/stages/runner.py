@@ -16,8 +16,9 @@ from pc_pipeline.ingest.site import EffectiveCamera
 from pc_pipeline.stages import camera_events, detecting, genders, linking, movements, statistics, tracking
 from pc_pipeline.stages import fingerprints as fp
 from pc_pipeline.stages.machine import Machine
+from pc_pipeline.stages.usage import Meter, Usage
 from pc_pipeline.stages.written import Written
-from pc_pipeline.store import ledger, registry, sessions
+from pc_pipeline.store import ledger, metrics, registry, sessions
 from pc_pipeline.store.load import LoadReport
 from pc_pipeline.store.parquet import ParquetCorrupt, ParquetMissing
 from pc_pipeline.store.postgres import in_transaction, lock_video, one_connection
@@ -44,7 +45,8 @@ _WRITE: Mapping[str, Write] = {
 
 @dataclass
 class StageReport:
-    """What a stage did for a camera-day; `loads` are the bulk loads, one a video and table."""
+    """What a stage did for a camera-day; `loads` are the bulk loads, one a video and table, `frames` those it went
+    through now."""
 
     computed: int = 0
     skipped: int = 0
@@ -52,6 +54,7 @@ class StageReport:
     waiting: list[tuple[str, str]] = field(default_factory=list)
     warnings: list[tuple[str, str]] = field(default_factory=list)
     rows: int = 0
+    frames: int = 0
     retries: int = 0
     loads: list[LoadReport] = field(default_factory=list)
     details: dict[str, float] = field(default_factory=dict)
@@ -89,6 +92,7 @@ def run_stage(stage: str, machine: Machine, camera: str, date: dt.date) -> Stage
 
 
 def _run_stage(stage: str, machine: Machine, camera: str, date: dt.date) -> StageReport:
+    meter = Meter()
     span, _ = in_transaction(machine.dsn, lambda connection: day_span(connection, camera, date))
     report = StageReport()
     of_day = [video for video in span.videos if video.date == date]
@@ -98,9 +102,25 @@ def _run_stage(stage: str, machine: Machine, camera: str, date: dt.date) -> Stag
             _run_video(stage, machine, span, video, hashes, report)
     done = {video.video_id: video.done(stage) for video in of_day}
     if report.touched:
-        done, _ = in_transaction(machine.dsn, lambda connection: ledger.done_on(connection, camera, date, stage))
+        done, _ = in_transaction(machine.dsn, _closing(stage, machine, camera, date, report, meter.read()))
     report.fingerprint = fp.digest(sorted(done.items()))
     return report
+
+
+def _closing(
+    stage: str, machine: Machine, camera: str, date: dt.date, report: StageReport, usage: Usage
+) -> Callable[[Connection], dict[int, str | None]]:
+    """The transaction that reads what is done now, and notes what it took where something was computed."""
+    run = metrics.StageRun(
+        camera, stage, date, machine.run_id, report.computed, report.rows, report.frames, report.loads, **vars(usage)
+    )
+
+    def close(connection: Connection) -> dict[int, str | None]:
+        if report.computed:
+            metrics.record_run(connection, run)
+        return ledger.done_on(connection, camera, date, stage)
+
+    return close
 
 
 def _run_video(
@@ -123,9 +143,10 @@ def _run_video(
     report.touched = True
     fingerprint = fp.expected(stage, span, video, hashes)
     assert fingerprint
+    looked_at = True
     try:
         if stage == fp.RAW_DETECTIONS:
-            detecting.detect(machine, span, video, fingerprint)
+            looked_at = detecting.detect(machine, span, video, fingerprint)
         written, retries = in_transaction(machine.dsn, _replacing(stage, machine, span, video, hashes))
     except UnreadableVideo as error:
         in_transaction(machine.dsn, _quarantining(stage, machine, span, video, hashes, str(error)))
@@ -153,6 +174,7 @@ def _run_video(
         return
     report.computed += 1
     report.rows += written.rows
+    report.frames += written.frames if looked_at else 0
     report.loads += [load.replayed(retries) for load in written.loads]
     report.warnings += [(video.path, warning) for warning in written.warnings]
     for name, value in written.details.items():

@@ -8,7 +8,7 @@ from psycopg2.extensions import connection as Connection
 from pc_pipeline.counting.occupancy import mean_occupancy, occupancy_steps, peak_occupancy
 from pc_pipeline.stages.machine import Machine
 from pc_pipeline.stages.written import Written
-from pc_pipeline.store import counts, sessions
+from pc_pipeline.store import counts, metrics, sessions
 from pc_pipeline.store.ledger import CameraSpan, Video
 
 
@@ -23,7 +23,7 @@ def write_gender_summary(
 def write_session(
     connection: Connection, machine: Machine, span: CameraSpan, video: Video, fingerprint: str
 ) -> Written:
-    """Write a session's figures and close it: `completed`."""
+    """Write a session's figures, and what came and went in each of its minutes, and close it: `completed`."""
     assert video.ended_at
     moved = counts.movements(connection, video.video_id)
     length_us = (video.ended_at - video.started_at) // dt.timedelta(microseconds=1)
@@ -39,6 +39,7 @@ def write_session(
         correction=correction,
         coverage_ms=length_us // 1000,
     )
+    metrics.count_minutes(connection, video.video_id)
     sessions.set_status(connection, video.video_id, "completed")
     entered = int((deltas > 0).sum())
     return Written(rows=1, details={"in": entered, "out": len(deltas) - entered})

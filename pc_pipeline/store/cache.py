@@ -14,6 +14,8 @@ Keys, all JSON text, all with a time to live; `v1` changes when a value's shape 
 import json
 import logging
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import redis
@@ -48,9 +50,14 @@ class Cache:
                 self._redis = redis.Redis.from_url(
                     redis_url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, decode_responses=True
                 )
-            except ValueError:
+                # Options it does not know show here; nothing is connected yet.
+                self._redis.connection_pool.make_connection()
+            except (ValueError, TypeError):
                 # The library's message would quote the URL, password and all.
-                raise UserError("PC_REDIS_URL cannot be read: write redis://:PASSWORD@HOST:PORT/0") from None
+                raise UserError(
+                    "PC_REDIS_URL cannot be read: write redis://:PASSWORD@HOST:PORT/0, or for TLS"
+                    " rediss://:PASSWORD@HOST:PORT/0?ssl_ca_certs=FILE"
+                ) from None
 
     @property
     def available(self) -> bool:
@@ -85,6 +92,20 @@ class Cache:
             self._failed(error)
             return []
 
+    def drop(self) -> int | None:
+        """Delete all keys of this scheme, also from Redis' disk; returns how many, or None where it is away."""
+        if self._redis is None or not self.available:
+            return None
+        try:
+            dropped = sum(int(self._redis.delete(key)) for key in self._redis.scan_iter(f"{PREFIX}*", count=1000))
+        except redis.RedisError as error:
+            self._failed(error)
+            return None
+        with suppress(redis.RedisError):
+            # Its log would keep them until it is written anew; a server without one refuses.
+            self._redis.bgrewriteaof()
+        return dropped
+
     def _ask(self, command: str, *arguments: object, **options: object) -> Any:
         if self._redis is None or time.monotonic() < self._paused_until:
             return None
@@ -98,7 +119,18 @@ class Cache:
         self._paused_until = time.monotonic() + PAUSE_S
         if not self._warned:
             self._warned = True
-            _log.warning("Redis does not answer, so nothing is cached (results are safe in Postgres): %s", error)
+            reason = _why(error, self._redis)
+            _log.warning("Redis does not answer, so nothing is cached (results are safe in Postgres): %s", reason)
+
+
+def _why(error: redis.RedisError, client: redis.Redis | None) -> str:
+    """What is wrong, in words where it is TLS; the library's own words never hold the password."""
+    authorities = client.connection_pool.connection_kwargs.get("ssl_ca_certs") if client else None
+    if authorities and not Path(authorities).exists():
+        return f"PC_REDIS_URL names {authorities} as ssl_ca_certs, and there is no such file."
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return f"its certificate is not trusted; see ssl_ca_certs in PC_REDIS_URL ({error})."
+    return str(error)
 
 
 def name(*key: object) -> str:

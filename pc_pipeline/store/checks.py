@@ -11,7 +11,7 @@ from psycopg2.extensions import connection as Connection
 
 from pc_pipeline.counting.plausibility import HISTORY_DAYS, Crossings
 from pc_pipeline.store.load import fetch_rows
-from pc_pipeline.store.rollups import day_of, hours_of
+from pc_pipeline.store.rollups import day_of, hours_of, settled_cameras
 
 _TOTALS = "count(*) FILTER (WHERE direction = 'in'), count(*) FILTER (WHERE direction = 'out')"
 # A camera's day and its last days with video before it, none older than a quarter of a year.
@@ -127,7 +127,11 @@ def session_totals(connection: Connection, camera: str, date: dt.date) -> list[t
           FROM videos v JOIN sessions USING (video_id)
           LEFT JOIN session_statistics s ON s.session_id = v.video_id,
                LATERAL (SELECT {_TOTALS} FROM people_movements WHERE video_id = v.video_id) AS m (entered, exited)
-         WHERE v.camera = %(camera)s AND v.date = %(date)s AND sessions.status = 'completed' ORDER BY v.started_at
+         WHERE v.camera = %(camera)s AND v.date = %(date)s AND sessions.status = 'completed'
+           -- Movements that are past their retention agree with nothing.
+           AND NOT EXISTS (SELECT FROM stage_ledger l WHERE l.video_id = v.video_id
+                            AND l.stage = 'session_statistics' AND l.status = 'expired')
+         ORDER BY v.started_at
         """,
         camera=camera,
         date=date,
@@ -138,7 +142,12 @@ def session_totals(connection: Connection, camera: str, date: dt.date) -> list[t
 def hour_totals(
     connection: Connection, camera: str, date: dt.date, zone: ZoneInfo
 ) -> list[tuple[str, list[Crossings]]]:
-    """Each hour of a camera-day with video: its local time, and in and out by movements and by `hourly_statistics`."""
+    """Each hour of a camera-day with video: its local time, and in and out by movements and by `hourly_statistics`.
+
+    None where movements are past their retention.
+    """
+    if settled_cameras(connection, date, [camera]):
+        return []
     hours = hours_of(date, zone)
     rows = _rows(
         connection,
@@ -161,7 +170,9 @@ def hour_totals(
 
 
 def day_totals(connection: Connection, date: dt.date, zone: ZoneInfo) -> list[tuple[str, list[Crossings]]]:
-    """Each camera that has any: its name, and in and out of a local date by movements, by hours and by the day."""
+    """Each camera that has any: its name, and in and out of a local date by movements, by hours and by the day; but for
+    those whose movements are past their retention."""
+    settled = settled_cameras(connection, date)
     start, end = day_of(date, zone)
     rows = _rows(
         connection,
@@ -181,4 +192,4 @@ def day_totals(connection: Connection, date: dt.date, zone: ZoneInfo) -> list[tu
         start=start,
         end=end,
     )
-    return [(camera, [(a, b), (c, d), (e, f)]) for camera, a, b, c, d, e, f in rows]
+    return [(camera, [(a, b), (c, d), (e, f)]) for camera, a, b, c, d, e, f in rows if camera not in settled]

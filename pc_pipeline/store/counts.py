@@ -158,9 +158,9 @@ def replace_session_statistics(
 ) -> None:
     """Replace a session's row from its movements and gender summary; occupancy is computed by the caller."""
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM session_statistics WHERE session_id = %s", (session_id,))
         cursor.execute(
             """
+            DELETE FROM session_statistics WHERE session_id = %(id)s;
             WITH crossed AS (
                 SELECT line, count(*) FILTER (WHERE direction = 'in') AS entered,
                        count(*) FILTER (WHERE direction = 'out') AS exited

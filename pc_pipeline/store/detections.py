@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from psycopg2.extensions import connection as Connection
 
 from pc_pipeline.store.load import Loader, LoadReport, LoadSettings, fetch_rows, timestamps
-from pc_pipeline.store.months import ensure_partitions
+from pc_pipeline.store.months import ensure_partitions, hold_months
 from pc_pipeline.vision.arrays import Detections
 from pc_pipeline.vision.crops import SeenBoxes
 
@@ -104,11 +104,12 @@ def _columns(
 
 def delete_detections(connection: Connection, video_id: int, started_at: datetime) -> int:
     """Delete one video's detections; returns how many. Its start keeps the search to the partitions it can be in."""
+    # No video is longer than a day, whatever it was when these were loaded.
+    until = started_at + timedelta(hours=25)
+    hold_months(connection, "detections", started_at, until)
     with connection.cursor() as cursor:
-        # No video is longer than a day, whatever it was when these were loaded.
         cursor.execute(
-            "DELETE FROM detections WHERE video_id = %s AND ts >= %s AND ts < %s",
-            (video_id, started_at, started_at + timedelta(hours=25)),
+            "DELETE FROM detections WHERE video_id = %s AND ts >= %s AND ts < %s", (video_id, started_at, until)
         )
         return cursor.rowcount
 

@@ -16,6 +16,8 @@ TABLES: dict[str, tuple[str, ...]] = {
     "reference_pictures": (),
     "camera_events": (),
     "detections": (),
+    # What a frame took is a clock; whom it shows is a result.
+    "frame_metadata": ("processing_ms",),
     "tracks": (),
     "track_genders": (),
     "run_gender_summary": (),
@@ -23,6 +25,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "people_movements": (),
     "zone_visits": (),
     "session_statistics": (),
+    "realtime_metrics": (),
     "hourly_statistics": (),
     "daily_statistics": (),
 }

@@ -49,9 +49,14 @@ class Video:
     sharpness: float | None = None
 
     def done(self, stage: str) -> str | None:
-        """The fingerprint `stage` was done with, or None."""
+        """The fingerprint `stage` was done with, or None; also where what it made has gone by retention."""
         entry = self.ledger.get(stage)
-        return entry.fingerprint if entry and entry.status == "done" else None
+        return entry.fingerprint if entry and entry.status in ("done", "expired") else None
+
+    def expired(self, stage: str) -> bool:
+        """Whether what `stage` made, or was made from, has gone by retention, so that it cannot be made again."""
+        entry = self.ledger.get(stage)
+        return entry is not None and entry.status == "expired"
 
 
 @dataclass(frozen=True)
@@ -103,38 +108,41 @@ def _video(*row: Any) -> Video:
 
 
 def load_span(connection: Connection, camera: str, first: dt.date, last: dt.date) -> CameraSpan:
-    """Read a camera's state for the local dates `first` to `last`, both included."""
+    """Read a camera's state for the local dates `first` to `last`, both included.
+
+    Two questions and no more: a recount is mostly these, and each way to the server costs more than its answer.
+    """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT config FROM cameras WHERE camera = %s", (camera,))
-        camera_row = cursor.fetchone()
         cursor.execute(
-            "SELECT kind, name, NULLIF(valid_from, '-infinity'), points, in_side FROM zones WHERE camera = %s"
-            " ORDER BY kind, name, valid_from",
+            "SELECT config, kind, name, NULLIF(valid_from, '-infinity'), points, in_side"
+            " FROM cameras LEFT JOIN zones USING (camera) WHERE camera = %s ORDER BY kind, name, valid_from",
             (camera,),
         )
-        zones = tuple(ZoneVersion(k, n, v, tuple(p), s) for k, n, v, p, s in cursor.fetchall())
+        rows = cursor.fetchall()
+        config = rows[0][0] if rows else {}
+        zones = tuple(ZoneVersion(k, n, v, tuple(p), s) for _, k, n, v, p, s in rows if k)
         cursor.execute(
             """
             SELECT v.video_id, v.camera, v.started_at, s.ended_at, v.date, v.path, v.content_hash, v.size_bytes,
                    v.mtime_ns, v.width, v.height, v.status,
                    COALESCE((SELECT jsonb_object_agg(l.stage, jsonb_build_array(l.fingerprint, l.status, l.reason))
                                FROM stage_ledger l WHERE l.video_id = v.video_id), '{}'),
-                   v.nominal_fps, s.fps, r.sharpness
+                   v.nominal_fps, s.fps, r.sharpness,
+                   COALESCE((SELECT jsonb_agg(jsonb_build_array(l.video_id, l.track_id, l.previous_video_id,
+                                                                l.previous_track_id) ORDER BY l.track_id)
+                               FROM track_links l WHERE l.video_id = v.video_id), '[]')
               FROM videos v LEFT JOIN sessions s USING (video_id) LEFT JOIN reference_pictures r USING (video_id)
              WHERE v.camera = %s AND v.date BETWEEN %s AND %s
              ORDER BY v.started_at
             """,
             (camera, first, last),
         )
-        videos = tuple(_video(*row) for row in cursor.fetchall())
-        seen = [video.video_id for video in videos]
-        cursor.execute(
-            "SELECT video_id, track_id, previous_video_id, previous_track_id FROM track_links"
-            " WHERE video_id = ANY (%s) AND previous_video_id = ANY (%s) ORDER BY 1, 2",
-            (seen, seen),
-        )
-        links = tuple(Link(*fields) for fields in cursor.fetchall())
-    return CameraSpan(camera, camera_row[0] if camera_row else {}, zones, videos, links)
+        found = cursor.fetchall()
+    videos = tuple(_video(*fields) for *fields, _ in found)
+    seen = {video.video_id for video in videos}
+    links = [link for *_, of_video in found for link in (Link(*fields) for fields in of_video)]
+    inside = sorted((link for link in links if link.previous_video_id in seen), key=lambda link: link.video_id)
+    return CameraSpan(camera, config, zones, videos, tuple(inside))
 
 
 def states(connection: Connection) -> dict[str, str]:
@@ -169,7 +177,8 @@ def done_on(connection: Connection, camera: str, date: dt.date, stage: str) -> d
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT v.video_id, l.fingerprint FROM videos v LEFT JOIN stage_ledger l"
-            " ON l.video_id = v.video_id AND l.stage = %s AND l.status = 'done' WHERE v.camera = %s AND v.date = %s",
+            " ON l.video_id = v.video_id AND l.stage = %s AND l.status IN ('done', 'expired')"
+            " WHERE v.camera = %s AND v.date = %s",
             (stage, camera, date),
         )
         return dict(cursor.fetchall())

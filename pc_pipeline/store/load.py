@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from queue import Empty, Queue
+from statistics import median
 from types import TracebackType
 from typing import Any, Self
 
@@ -54,6 +55,11 @@ class LoadReport:
     def replayed(self, retries: int) -> "LoadReport":
         """This report of the attempt that succeeded, after `retries` that failed (`in_transaction` says how many)."""
         return replace(self, failures=self.failures + retries, retries=retries)
+
+
+def latency_ms(loads: Sequence[LoadReport]) -> tuple[float, float]:
+    """Of several loads (one at least) the median p50 and the worst p95, in milliseconds."""
+    return median(load.latency_p50_ms for load in loads), max(load.latency_p95_ms for load in loads)
 
 
 def timestamps(started_at: datetime, offset_us: NDArray[np.int64]) -> NDArray[np.datetime64]:

@@ -129,7 +129,7 @@ def _locked(dsn: str) -> Iterator[Connection]:
             with connection, connection.cursor() as cursor:
                 cursor.execute(_CREATE)
             yield connection
-        except psycopg2.errors.InsufficientPrivilege as error:
+        except (psycopg2.errors.InsufficientPrivilege, psycopg2.OperationalError) as error:
             raise UserError(explain(error)) from error
 
 

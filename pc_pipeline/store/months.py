@@ -18,6 +18,7 @@ def ensure_partitions(connection: Connection, table: str, start: datetime, end: 
     runs. CREATE TABLE and ATTACH lock the parent against other ATTACHes only (SHARE UPDATE EXCLUSIVE), where CREATE
     TABLE … PARTITION OF would wait for every reader and writer. Creators at the same time wait for each other.
     """
+    hold_months(connection, table, start, end)
     months = _months(start, end)
     names = [partition_name(table, month) for month in months]
     if set(names) <= set(partitions(connection, table)):
@@ -40,6 +41,49 @@ def ensure_partitions(connection: Connection, table: str, start: datetime, end: 
     return names
 
 
+def hold_months(connection: Connection, table: str, start: datetime, end: datetime) -> None:
+    """Keep the months of `table` from `start` to `end` from being dropped until the transaction ends; whoever loads
+    into them or deletes from them calls this first. Waits while one of them is being dropped."""
+    with connection.cursor() as cursor:
+        for month in _months(start, end):
+            name = partition_name(table, month)
+            cursor.execute("SELECT pg_advisory_xact_lock_shared(hashtext('pc_pipeline month'), hashtext(%s))", (name,))
+
+
+def freeze_month(connection: Connection, table: str, month: datetime) -> None:
+    """Let nobody write into a month of `table` until the transaction ends: whoever loads into it or deletes from it
+    waits. Loads into other months do not.
+
+    Raises:
+        LockNotAvailable: somebody has been working on the month for ten seconds.
+    """
+    name = partition_name(table, month)
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL lock_timeout = '10s'")
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('pc_pipeline month'), hashtext(%s))", (name,))
+        cursor.execute(sql.SQL("LOCK TABLE {} IN SHARE MODE").format(sql.Identifier(name)))
+
+
+def drop_month(connection: Connection, table: str, month: datetime) -> None:
+    """Drop a month that was frozen in this transaction. From here on the whole table is locked: let this come last.
+
+    Raises:
+        LockNotAvailable: somebody has been reading or loading for ten seconds.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(partition_name(table, month))))
+
+
+def partitioned_tables(connection: Connection) -> list[str]:
+    """The names of all tables in monthly partitions."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT relname FROM pg_partitioned_table JOIN pg_class ON pg_class.oid = partrelid"
+            " WHERE relnamespace = current_schema()::regnamespace AND partstrat = 'r' ORDER BY relname"
+        )
+        return [name for (name,) in cursor]
+
+
 def partitions(connection: Connection, table: str) -> list[str]:
     """The names of the partitions there are of `table`, the oldest first."""
     with connection.cursor() as cursor:
@@ -54,6 +98,11 @@ def partitions(connection: Connection, table: str) -> list[str]:
 def partition_name(table: str, month: datetime) -> str:
     """The name of a month's partition, such as `detections_2026_03`."""
     return f"{table}_{month:%Y_%m}"
+
+
+def month_of_partition(table: str, name: str) -> datetime:
+    """The start of the month of a partition's name: the reverse of `partition_name`."""
+    return datetime.strptime(name, f"{table}_%Y_%m").replace(tzinfo=UTC)
 
 
 def month_of(moment: datetime) -> datetime:

@@ -56,7 +56,7 @@ class RawFile:
         import pyarrow.parquet as pq
 
         table = _table(piece)
-        with _told_when_full(self._path):
+        with told_when_full(self._path):
             if self._writer is None:
                 self._writer = pq.ParquetWriter(self._file, table.schema, compression="zstd", write_page_checksum=True)
             self._writer.write_table(table, row_group_size=max(len(table), 1))
@@ -69,13 +69,13 @@ class RawFile:
             UserError: the disk is full.
         """
         assert self._writer, "a file of one piece at least"
-        with _told_when_full(self._path):
+        with told_when_full(self._path):
             self._writer.add_key_value_metadata({_DECODED: json.dumps(dataclasses.asdict(decoded))})
             self._writer.close()
             self._file.flush()
             os.fsync(self._file.fileno())
             self._temporary.rename(self._path)
-            _fsync(self._path.parent)
+            fsync_folder(self._path.parent)
         return self._path
 
     def close(self) -> None:
@@ -97,7 +97,7 @@ def new_raw(directory: Path, fingerprint: str) -> Iterator[RawFile]:
         UserError: the disk is full.
     """
     path = raw_path(directory, fingerprint)
-    with _told_when_full(path):
+    with told_when_full(path):
         directory.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{fingerprint}.", suffix=".tmp", dir=directory)
     with contextlib.closing(RawFile(path, Path(name), os.fdopen(handle, "wb"))) as new:
@@ -123,6 +123,7 @@ def _table(piece: Detections) -> "pa.Table":
             "confidence": pa.ListArray.from_arrays(pa.array(offsets), pa.array(piece.confidence, pa.float32())),
             "class_id": pa.ListArray.from_arrays(pa.array(offsets), pa.array(piece.class_id, pa.int16())),
             **_colour_column(offsets, piece.colours),
+            **({} if piece.processing_ms is None else {"processing_ms": pa.array(piece.processing_ms, pa.float32())}),
             **_picture_columns(piece.pts_us, piece.picture),
         }
     )
@@ -189,7 +190,7 @@ def _picture(columns: Mapping[str, Any], decoded: DecodeReport) -> PictureSignal
 
 
 @contextlib.contextmanager
-def _told_when_full(path: Path) -> Iterator[None]:
+def told_when_full(path: Path) -> Iterator[None]:
     """A full disk as one sentence."""
     try:
         yield
@@ -197,11 +198,6 @@ def _told_when_full(path: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(f"no space left for {path}: free some there, then run this again") from error
         raise
-
-
-def exists(directory: Path, fingerprint: str) -> bool:
-    """Whether there is a file of this fingerprint: one look at the folder."""
-    return raw_path(directory, fingerprint).exists()
 
 
 def readable(directory: Path, fingerprint: str) -> bool:
@@ -242,11 +238,15 @@ def read_boxes(directory: Path, fingerprint: str, frames: int = PIECE_FRAMES) ->
 
 @dataclasses.dataclass(frozen=True)
 class Looks:
-    """What the frames of a video looked like, how many boxes are in them, and what decoding found out."""
+    """What the frames of a video looked like, how many boxes are in them, and what decoding found out.
+
+    `processing_ms` is the sum over the frames; 0.0 where nobody measured.
+    """
 
     picture: PictureSignals | None
     boxes: int
     decoded: DecodeReport
+    processing_ms: float
 
 
 def read_looks(directory: Path, fingerprint: str) -> Looks:
@@ -256,15 +256,18 @@ def read_looks(directory: Path, fingerprint: str) -> Looks:
         ParquetMissing, ParquetCorrupt: as `read_raw`.
     """
     with _opened(directory, fingerprint) as file:
-        decoded, boxes, pictures = _decoded(file), 0, []
-        names = [name for name in file.schema_arrow.names if name in ("pts_us", "class_id") or name[:7] == "picture"]
+        decoded, boxes, processing_ms, pictures = _decoded(file), 0, 0.0, []
+        wanted = ("pts_us", "class_id", "processing_ms")
+        names = [name for name in file.schema_arrow.names if name in wanted or name[:7] == "picture"]
         for batch in _batches(file, PIECE_FRAMES, names):
             columns = _columns(batch)
             boxes += len(columns["class_id"].flatten())
+            measured = _processing_ms(columns)
+            processing_ms += 0.0 if measured is None else float(measured.sum(dtype=np.float64))
             seen = _picture(columns, decoded)
             if seen:
                 pictures.append(seen)
-        return Looks(joined_signals(pictures) if pictures else None, boxes, decoded)
+        return Looks(joined_signals(pictures) if pictures else None, boxes, decoded, processing_ms)
 
 
 @contextlib.contextmanager
@@ -318,7 +321,12 @@ def _detections(rows: "pa.Table | pa.RecordBatch", decoded: DecodeReport | None 
         class_id=columns["class_id"].flatten().to_numpy(zero_copy_only=False),
         colours=_colours(columns),
         picture=_picture(columns, decoded) if decoded else None,
+        processing_ms=_processing_ms(columns),
     )
+
+
+def _processing_ms(columns: Mapping[str, Any]) -> np.ndarray | None:
+    return columns["processing_ms"].to_numpy(zero_copy_only=False) if "processing_ms" in columns else None
 
 
 def sweep(directory: Path, named: set[str], older_than_s: float = SWEEP_AFTER_S) -> list[Path]:
@@ -332,12 +340,17 @@ def sweep(directory: Path, named: set[str], older_than_s: float = SWEEP_AFTER_S)
     return removed
 
 
+def raw_files(directory: Path) -> list[Path]:
+    """The files there are, one a fingerprint."""
+    return list(directory.glob("*.parquet"))
+
+
 def raw_path(directory: Path, fingerprint: str) -> Path:
     """Where a fingerprint's file stands."""
     return directory / f"{fingerprint}.parquet"
 
 
-def _fsync(directory: Path) -> None:
+def fsync_folder(directory: Path) -> None:
     """Make a rename in a folder last."""
     handle = os.open(directory, os.O_RDONLY)
     try:

@@ -4,7 +4,7 @@ import select
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TypeVar
 from urllib.parse import quote, urlencode
 
@@ -38,6 +38,11 @@ _BY_CODE = {
 _BY_TEXT = {
     "password authentication failed": "it refuses this user's password: check PGPASSWORD, ~/.pgpass or the DSN",
     "no password supplied": "it wants a password and got none: set PGPASSWORD, ~/.pgpass or PC_POSTGRES_DSN",
+    "root certificate file": "sslrootcert in the DSN names no file with certificates: name the one that signed its own",
+    "certificate verify failed": "its certificate is not signed by sslrootcert's: it is not the server you mean, or the"
+    " DSN names the wrong file",
+    "does not match host name": "its certificate is for another host name: write the name it has into the DSN",
+    "invalid sslmode": "sslmode in the DSN is none: write verify-full, verify-ca, require or prefer",
     "no pg_hba.conf entry": "it lets this user or this machine's address not in: see its pg_hba.conf",
     "does not exist": "that database or user does not exist: create it, or name another in the DSN",
     "too many clients": _BY_CODE["53300"],
@@ -52,7 +57,7 @@ _BY_TEXT = {
     "does not support SSL": "it does not support SSL: see sslmode in the DSN",
 }
 # A try again cannot mend these.
-_FINAL = ("password", "pg_hba.conf", "does not exist", "translate host name", "support SSL")
+_FINAL = ("password", "pg_hba.conf", "does not exist", "translate host name", "support SSL", "certificate", "sslmode")
 
 
 def connect(dsn: str, wait_s: float = FIRST_WAIT_S) -> Connection:
@@ -197,7 +202,7 @@ def place(dsn: str) -> str:
         # libpq's own message would quote the piece it stumbled over, which may be the password's.
         raise PostgresUnreachable(
             "the Postgres DSN cannot be read: write postgresql://USER@HOST:PORT/DATABASE, with %40 for @, %2F for / "
-            "and %3A for : inside a password"
+            "and %3A for : inside a password, and after a ? only what libpq knows (sslmode, sslrootcert, …)"
         ) from None
     return f"{host}:{port}/{parts.get('dbname', parts.get('user', ''))}"
 
@@ -244,3 +249,28 @@ def lock_video(connection: Connection, video_id: int) -> None:
     """Wait until no other transaction works on this video, and keep it so until this one ends."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", (video_id,))
+
+
+@contextmanager
+def alone(dsn: str, name: str, say: Callable[[str], None], poll_s: float = 1.0) -> Iterator[None]:
+    """Within the block, no other process of this database is in a block of that name; waits until none is.
+
+    The lock ends with the connection, so a process that is killed lets go of it. Where the connection is lost, as when
+    the server is restarted, another process may come in: what is written is guarded by the transactions' own locks.
+
+    Args:
+        say: told once, in a line, that it has to wait.
+    """
+    with closing(connect(dsn)) as connection, connection.cursor() as cursor:
+        connection.autocommit = True
+        told = False
+        while True:
+            # Asked for again and again: a wait within the server could not be interrupted.
+            cursor.execute("SELECT pg_try_advisory_lock(hashtextextended('pc alone ' || %s, 0))", (name,))
+            if cursor.fetchone() == (True,):
+                break
+            if not told:
+                say(f"waiting: another run is at {name}")
+                told = True
+            time.sleep(poll_s)
+        yield

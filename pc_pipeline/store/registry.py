@@ -9,8 +9,11 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extras import Json, execute_values
 
 from pc_pipeline.errors import ConfigError
+from pc_pipeline.store import alerts
 from pc_pipeline.store.detections import delete_detections
+from pc_pipeline.store.metrics import delete_frames
 from pc_pipeline.store.postgres import lock_video
+from pc_pipeline.store.retention import apply_retention
 
 if TYPE_CHECKING:
     from pc_pipeline.ingest.site import SiteConfig
@@ -67,7 +70,7 @@ def files_outside(connection: Connection, root: str, folders: Iterable[str]) -> 
     """The files known somewhere below `root`, but in none of these folders, that are not noted as missing."""
     return _files(
         connection,
-        f"starts_with(path, %s) AND status <> 'missing' AND NOT {_FOLDER} = ANY(%s)",
+        f"starts_with(path, %s) AND status NOT IN ('missing', 'erased') AND NOT {_FOLDER} = ANY(%s)",
         (f"{root}/", list(folders)),
     )
 
@@ -96,10 +99,16 @@ def files_sharing(
     starts. Files that were never readable are not among them."""
     return _files(
         connection,
-        "camera = %s AND content_hash IS NOT NULL"
+        "camera = %s AND content_hash IS NOT NULL AND status <> 'erased'"
         " AND (content_hash = ANY(%s) OR (started_at = ANY(%s::timestamptz[]) AND status <> 'missing'))",
         (camera, list(hashes), list(starts)),
     )
+
+
+def erased_contents(connection: Connection, camera: str, hashes: Iterable[str]) -> set[str]:
+    """Those of these contents that a camera's files held that were erased on request."""
+    rows = _files(connection, "camera = %s AND status = 'erased' AND content_hash = ANY(%s)", (camera, list(hashes)))
+    return {row.content_hash for row in rows if row.content_hash}
 
 
 def days_to_decide(connection: Connection, camera: str) -> set[dt.date]:
@@ -185,6 +194,12 @@ def save_video(connection: Connection, row: VideoRow) -> None:
     """Insert a video, or bring the row of that id up to date: it is the same video, with its new content or path."""
     names = list(VideoRow.__dataclass_fields__)
     with connection.cursor() as cursor:
+        # What has gone by retention is not made again; of a new recording it never was there.
+        cursor.execute(
+            "DELETE FROM stage_ledger l USING videos v WHERE v.video_id = %s AND v.content_hash <> %s"
+            " AND l.video_id = v.video_id AND l.status = 'expired'",
+            (row.video_id, row.content_hash),
+        )
         cursor.execute(
             f"INSERT INTO videos ({', '.join(names)}, status) VALUES ({', '.join(['%s'] * len(names))}, 'present')"
             " ON CONFLICT (video_id) DO UPDATE SET "
@@ -223,7 +238,7 @@ def videos_of_day(connection: Connection, camera: str, date: dt.date) -> list[tu
 
 def remove_video(connection: Connection, video_id: int) -> None:
     """Delete a video with all its results, and the rollups of its hours and days, which then are made anew."""
-    # A stage that writes this video now would leave detections behind, which no foreign key takes along.
+    # A stage that writes this video now would leave detections and frames behind, which no foreign key takes along.
     lock_video(connection, video_id)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -231,23 +246,32 @@ def remove_video(connection: Connection, video_id: int) -> None:
             WITH span AS (
                 SELECT v.camera, v.date, v.started_at, COALESCE(s.ended_at, v.started_at) AS ended_at
                   FROM videos v LEFT JOIN sessions s USING (video_id) WHERE v.video_id = %(id)s
+            ), settled AS (
+                -- What cannot be made anew stays: tracks that it was made from have gone by retention.
+                SELECT day.date FROM span, LATERAL (VALUES (span.date), (span.date + 1)) AS day (date)
+                 WHERE EXISTS (SELECT FROM videos v JOIN stage_ledger l USING (video_id)
+                                WHERE v.camera = span.camera AND v.date IN (day.date, day.date - 1)
+                                  AND l.stage = 'session_statistics' AND l.status = 'expired')
             ), hours AS (
                 DELETE FROM hourly_statistics h USING span
                  WHERE h.camera = span.camera AND h.hour_start <= span.ended_at
                    AND h.hour_start > span.started_at - interval '1 hour'
+                   AND NOT h.date IN (SELECT date FROM settled)
             ), marks AS (
                 DELETE FROM stage_ledger l USING span, videos v
                  WHERE v.camera = span.camera AND v.date BETWEEN span.date - 1 AND span.date + 1
-                   AND l.video_id = v.video_id AND starts_with(l.stage, 'hourly_statistics')
+                   AND l.video_id = v.video_id AND l.stage ~ '^(hourly|daily)_statistics'
             )
             DELETE FROM daily_statistics d USING span
              WHERE d.camera = span.camera AND d.date BETWEEN span.date AND span.date + 1
+               AND NOT d.date IN (SELECT date FROM settled)
             """,
             {"id": video_id},
         )
         cursor.execute("DELETE FROM videos WHERE video_id = %s RETURNING started_at", (video_id,))
         for (started_at,) in cursor.fetchall():
             delete_detections(connection, video_id, started_at)
+            delete_frames(connection, video_id, started_at)
 
 
 @dataclass(frozen=True)
@@ -294,6 +318,10 @@ def apply_site(connection: Connection, site: "SiteConfig") -> list[Change]:
         for name, camera in site.cameras.items():
             changes += _apply_camera(cursor, name, camera, site.effective(name).model_dump(mode="json"))
         changes += _apply_zones(cursor, site)
+        if alerts.apply(connection, site) and before:
+            changes.append(Change("changed", "alerts"))
+        kept = apply_retention(cursor, site.retention)
+        changes += [Change("changed", f"retention of {name}", keep) for name, keep in kept]
         cursor.execute("SELECT camera FROM cameras WHERE NOT camera = ANY(%s) ORDER BY camera", (list(site.cameras),))
         changes += [Change("left", f"camera {name}", "not in this file") for (name,) in cursor.fetchall()]
     return changes
@@ -307,7 +335,7 @@ def _move_to_zone(cursor: Any, timezone: str) -> None:
         )
     cursor.execute("DELETE FROM hourly_statistics")
     cursor.execute("DELETE FROM daily_statistics")
-    cursor.execute("DELETE FROM stage_ledger WHERE starts_with(stage, 'hourly_statistics')")
+    cursor.execute("DELETE FROM stage_ledger WHERE stage ~ '^(hourly|daily)_statistics'")
 
 
 def _apply_camera(cursor: Any, name: str, camera: Any, config: dict[str, Any]) -> list[Change]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from psycopg2.extensions import connection as Connection
 
 from pc_pipeline.store.detections import delete_detections
+from pc_pipeline.store.metrics import delete_frames
 from pc_pipeline.vision.models import ModelFile
 
 
@@ -31,6 +32,14 @@ class SessionRow:
 
 
 _COLUMNS = tuple(name for name in SessionRow.__dataclass_fields__ if name != "session_id")
+
+
+def is_active(connection: Connection, session_id: int) -> bool:
+    """Whether a session shows as `active`: somebody is at it, or died over it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT status = 'active' FROM sessions WHERE session_id = %s", (session_id,))
+        found = cursor.fetchone()
+    return bool(found and found[0])
 
 
 def begin(connection: Connection, row: SessionRow) -> None:
@@ -79,7 +88,7 @@ def save_model(connection: Connection, model: ModelFile) -> None:
 
 
 def clear_results(connection: Connection, session_id: int) -> list[int]:
-    """Delete a session's detections, tracks and all that hangs on them.
+    """Delete a session's detections, frames, minutes, tracks and all that hangs on them.
 
     Returns the ids of the videos whose links into these tracks went with them.
     """
@@ -88,12 +97,13 @@ def clear_results(connection: Connection, session_id: int) -> list[int]:
         span = cursor.fetchone()
         if span:
             delete_detections(connection, session_id, span[0])
+            delete_frames(connection, session_id, span[0])
         cursor.execute(
             "SELECT DISTINCT video_id FROM track_links WHERE previous_video_id = %s AND video_id <> %s",
             (session_id, session_id),
         )
         linked = [video_id for (video_id,) in cursor.fetchall()]
-        for table in ("tracks", "run_gender_summary"):
+        for table in ("tracks", "run_gender_summary", "realtime_metrics"):
             cursor.execute(f"DELETE FROM {table} WHERE video_id = %s", (session_id,))
         cursor.execute("DELETE FROM session_statistics WHERE session_id = %s", (session_id,))
     return linked

@@ -77,6 +77,8 @@ class Detections:
         class_id: int16[N], the model's own class numbers.
         colours: uint8[N, 18], of each box's strips (`vision.colours`); None where nobody looked.
         picture: what the frames looked like; None where nobody looked (a file from before this was kept).
+        processing_ms: float32[F], milliseconds from the end of the frame before to the end of this one, decoding and
+            detecting; None where nobody measured. A clock: no result.
     """
 
     frame_number: NDArray[np.int32]
@@ -87,6 +89,7 @@ class Detections:
     class_id: NDArray[np.int16]
     picture: PictureSignals | None = None
     colours: NDArray[np.uint8] | None = None
+    processing_ms: NDArray[np.float32] | None = None
 
     @property
     def frame_index(self) -> NDArray[np.int64]:
@@ -110,6 +113,7 @@ class Detections:
             confidence=self.confidence[low:high],
             class_id=self.class_id[low:high],
             colours=None if self.colours is None else self.colours[low:high],
+            processing_ms=None if self.processing_ms is None else self.processing_ms[first:end],
         )
 
 
@@ -119,6 +123,7 @@ def joined(pieces: Sequence[Detections]) -> Detections:
     offsets = [piece.offsets[:-1] + start for piece, start in zip(pieces, starts, strict=True)]
     colours = [piece.colours for piece in pieces if piece.colours is not None]
     pictures = [piece.picture for piece in pieces if piece.picture is not None]
+    measured = [piece.processing_ms for piece in pieces if piece.processing_ms is not None]
     return Detections(
         frame_number=np.concatenate([piece.frame_number for piece in pieces]),
         pts_us=np.concatenate([piece.pts_us for piece in pieces]),
@@ -128,6 +133,7 @@ def joined(pieces: Sequence[Detections]) -> Detections:
         class_id=np.concatenate([piece.class_id for piece in pieces]),
         colours=np.concatenate(colours) if colours else None,
         picture=joined_signals(pictures) if pictures else None,
+        processing_ms=np.concatenate(measured) if measured else None,
     )
 
 

@@ -10,7 +10,7 @@ import threading
 from array import array
 from collections import deque
 from collections.abc import Generator, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -22,12 +22,15 @@ from numpy.typing import NDArray
 
 from pc_pipeline.errors import UnreadableVideo
 from pc_pipeline.vision.arrays import VideoFacts
+from pc_pipeline.vision.complaints import Complaints
 from pc_pipeline.vision.seek import Doubtful, pictures_at
 
 if TYPE_CHECKING:
     import cv2
 
 LONGEST_S = 24 * 3600
+# Twice a picture of 8K. A header may claim what takes gigabytes to decode.
+LARGEST_PIXELS = 70_000_000
 FRAMES_AHEAD = 8
 # Where nothing tells the frame rate.
 USUAL_STEP_US = 40_000
@@ -62,6 +65,11 @@ def probe(path: Path) -> VideoFacts:
     Raises:
         UnreadableVideo: no frame can be decoded, or the video is over 24 hours long.
     """
+    with Complaints().listening():
+        return _probe(path)
+
+
+def _probe(path: Path) -> VideoFacts:
     import cv2
 
     container = _container(path)
@@ -95,13 +103,19 @@ def probe(path: Path) -> VideoFacts:
         capture.release()
 
 
-def read_frames(path: Path, sample_every_s: float = 0.0, pts_seen: "array[int] | None" = None) -> Generator[Frame]:
+def read_frames(
+    path: Path,
+    sample_every_s: float = 0.0,
+    pts_seen: "array[int] | None" = None,
+    complaints: Complaints | None = None,
+) -> Generator[Frame]:
     """The frames of a video in order, decoded ahead in a thread of their own.
 
     Args:
         path: the video.
         sample_every_s: seconds between the frames wanted, 0 for every frame. Frames between are decoded and dropped.
         pts_seen: an `array("q")` to which the PTS of every decoded frame, wanted or not, is appended.
+        complaints: hears, by the end, whether the decoder met errors.
 
     Yields:
         Frames, until decoding ends: a file cut off, shrunk or removed meanwhile ends early and without an error.
@@ -123,9 +137,11 @@ def read_frames(path: Path, sample_every_s: float = 0.0, pts_seen: "array[int] |
 
     def decode() -> None:
         try:
-            for frame in _decode(path, sample_every_s, pts_seen):
-                if not hand_over(frame):
-                    return
+            decoded = _decode(path, sample_every_s, pts_seen)
+            with (complaints or Complaints()).listening(), closing(decoded):
+                for frame in decoded:
+                    if not hand_over(frame):
+                        return
             hand_over(None)
         except BaseException as error:  # whatever it is belongs to the reader, not to this thread
             hand_over(error)
@@ -156,10 +172,17 @@ def read_frames_at(
     Raises:
         UnreadableVideo: the file cannot be opened.
     """
-    import cv2
-
     if not len(frame_numbers):
         return
+    with Complaints().listening():
+        yield from _read_frames_at(path, frame_numbers, pts_us)
+
+
+def _read_frames_at(
+    path: Path, frame_numbers: NDArray[np.integer], pts_us: NDArray[np.integer] | None
+) -> Iterator[Frame]:
+    import cv2
+
     container = _container(path)
     capture = _open(path, container)
     try:
@@ -195,15 +218,21 @@ def read_frames_at(
 
 
 def is_cut_off(path: Path) -> bool:
-    """Whether an MP4's last box runs past the end of the file. False for other containers, which do not tell."""
+    """Whether an MP4's last box, or the one chunk of an AVI, runs past the end of the file. False for other containers,
+    which do not tell."""
     try:
+        size = path.stat().st_size
         with path.open("rb") as file:
-            return _kind(file.read(12)) == "mov" and _mp4_boxes(file, path.stat().st_size)[1]
+            head = file.read(12)
+            kind = _kind(head)
+            if kind == "avi":
+                return 8 + int.from_bytes(head[4:8], "little") > size
+            return kind == "mov" and _mp4_boxes(file, size)[1]
     except OSError:
         return False
 
 
-def _decode(path: Path, sample_every_s: float, pts_seen: "array[int] | None") -> Iterator[Frame]:
+def _decode(path: Path, sample_every_s: float, pts_seen: "array[int] | None") -> Generator[Frame]:
     every_us = round(sample_every_s * 1e6)
     # Containers round times to the millisecond or worse; a frame that much early is still the one wanted.
     early_us = min(ROUNDING_US, every_us // 10)
@@ -271,7 +300,14 @@ def _open(path: Path, container: str, threads: int | None = None) -> "cv2.VideoC
     settings = [] if threads is None else [cv2.CAP_PROP_N_THREADS, threads]
     capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG, settings)
     if capture.isOpened():
-        return capture
+        width, height = (int(capture.get(size)) for size in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+        if width * height <= LARGEST_PIXELS:
+            return capture
+        capture.release()
+        raise UnreadableVideo(
+            f"{path}: says that its pictures are {width} x {height} pixels, which none of a camera's are; it is"
+            " damaged: copy it again"
+        )
     if container == "mov":
         with path.open("rb") as file:
             if "moov" not in _mp4_boxes(file, path.stat().st_size)[0]:

@@ -98,7 +98,9 @@ class Checks:
         (found,) = run.get_asset_check_evaluations()
         assert found.check_name == name and not found.blocking
         self.severity = found.severity
-        return found.passed, found.description or "", {key: value.value for key, value in found.metadata.items()}
+        said_of, _, says = (found.description or "").partition(": ")
+        assert said_of == (DAY.isoformat() if of_day else f"door {DAY}"), "which camera-day, at first sight"
+        return found.passed, says, {key: value.value for key, value in found.metadata.items()}
 
 
 def _definition(name: str) -> dg.AssetChecksDefinition:

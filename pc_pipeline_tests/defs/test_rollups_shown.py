@@ -42,7 +42,7 @@ def test_hours_and_days_show_people_inside_the_correction_and_dwell(dsn, shown):
 
     hours = shown(hourly_statistics, camera_day_key("door", DAY))
     assert hours["added to the people inside"] == 1
-    assert hours["people inside"].startswith("![people inside](data:image/png;base64,")
+    assert hours["people inside"].startswith("![people inside](<data:image/svg+xml,")
     dwell = "| hall | 3 | 0 | 180.0 | 120.0 | 360.0 | 360.0 | 360.0 | 3 | 0.15 |"
     assert f"| 09:00 {dwell}" in hours["dwell by zone"]
 

@@ -79,6 +79,8 @@ def camera_site(dsn, tmp_path, monkeypatch):
         monkeypatch.setenv(name, value)
     in_transaction(dsn, lambda connection: apply_site(connection, site()))
     with dg.DagsterInstance.get() as instance:
+        # Otherwise each of a run's dozens of queries opens a connection.
+        instance.optimize_for_webserver(statement_timeout=0, pool_recycle=60, max_overflow=20)
         yield Site(instance, watch_dir, dsn)
 
 

@@ -31,9 +31,10 @@ def test_one_run_a_partition_and_no_telemetry() -> None:
     with DagsterInstance.get() as instance:
         limits = instance.get_concurrency_config().run_queue_config
         assert limits is not None
-        assert limits.max_concurrent_runs == 2
+        assert limits.max_concurrent_runs == 3
         assert limits.tag_concurrency_limits == [
-            {"key": "dagster/partition", "value": {"applyLimitPerUniqueValue": True}, "limit": 1}
+            {"key": "dagster/partition", "value": {"applyLimitPerUniqueValue": True}, "limit": 1},
+            {"key": "pc/inference", "limit": 2},
         ]
         assert not instance.telemetry_enabled
 

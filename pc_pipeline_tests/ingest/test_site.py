@@ -219,7 +219,7 @@ def test_the_example_in_the_manual_is_good(tmp_path):
     assert site.cameras
     # It writes the defaults out: they must be the defaults.
     plain = SiteConfig(timezone=site.timezone)
-    for part in ("detector", "tracker", "gender", "counting"):
+    for part in ("detector", "tracker", "gender", "counting", "alerts"):
         written = getattr(site, part)
         assert written == getattr(plain, part)
         assert written.model_fields_set == set(type(written).model_fields)

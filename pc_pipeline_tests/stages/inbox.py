@@ -80,7 +80,7 @@ class Inbox:
     def empty(self) -> None:
         """An inbox as on the first day."""
         self.world.execute(
-            "TRUNCATE videos, source_files, hourly_statistics, daily_statistics, detections CASCADE;"
+            "TRUNCATE videos, source_files, hourly_statistics, daily_statistics, detections, frame_metadata CASCADE;"
             "DELETE FROM cameras WHERE camera <> 'door'; UPDATE cameras SET active = true"
         )
         for folder in (self.machine.watch_dir, self.machine.raw_dir):

@@ -49,7 +49,7 @@ def test_a_day_without_people_has_none(walked):
 
 
 def test_they_stand_in_the_metadata_of_the_sessions(walked):
-    pipeline = SimpleNamespace(machine=lambda context: walked.machine)
+    pipeline = SimpleNamespace(machine=lambda context: walked.machine, dsn=lambda: walked.machine.dsn)
     shown = []
     for _ in range(2):
         with dg.build_asset_context(partition_key=camera_day_key("door", DAY)) as context:

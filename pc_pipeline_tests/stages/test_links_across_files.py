@@ -119,7 +119,8 @@ def test_a_neighbour_that_goes_takes_only_the_link_with_it(worlds):
     world.film(*AFTER_MIDNIGHT)
     gone = world.film(*BEFORE_MIDNIGHT)
     world.settle()
-    world.execute(f"DELETE FROM detections WHERE video_id = {gone}; DELETE FROM videos WHERE video_id = {gone}")
+    for table in ("detections", "frame_metadata", "videos"):
+        world.execute(f"DELETE FROM {table} WHERE video_id = {gone}")
     assert world.outstanding() == [NEXT_DAY]
     world.settle()
     world.execute(f"DELETE FROM hourly_statistics WHERE date = '{EVENING}'")

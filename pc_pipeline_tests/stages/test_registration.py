@@ -250,7 +250,7 @@ from pathlib import Path
 from pc_pipeline.stages import registration
 from pc_pipeline.store.registry import FileRow
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
-row = registration._look(FileRow(sys.argv[1], "door", None, None, -1, -1, "quarantined")).row
+row = registration._look(FileRow(sys.argv[1], "door", None, None, -1, -1, "quarantined"), Path("/")).row
 print(row.status, row.mtime_ns, row.reason)
 """
 

@@ -24,7 +24,7 @@ from pc_pipeline.store.load import LoadSettings
 from pc_pipeline.store.postgres import in_transaction
 from pc_pipeline.store.registry import mark_source_deleted
 from pc_pipeline_tests import clips
-from pc_pipeline_tests.stages.world import DETECTOR, LONDON, across, die, local, new_world, start
+from pc_pipeline_tests.stages.world import DETECTOR, LONDON, SILL, across, die, local, new_world, start
 
 DAY = dt.date(2026, 3, 3)
 STRICT = DETECTOR | {"confidence": 0.9}
@@ -97,7 +97,8 @@ def run_and_die(world, point):
         if point == "while decoding":
             world.machine = replace(world.machine, progress=lambda path, progress: die())
         elif point == "the Parquet file is written, its ledger row is not":
-            dying(parquet, "_fsync", patch, after=True)
+            # A run died over this video before: another process looks at it.
+            dying(detecting, "_look_apart", patch, after=True)
         elif point == "in the middle of the load of detections":
             world.machine = replace(world.machine, load=LoadSettings(batch_rows=10))
             dying(load.Loader, "_send", patch, calls=2)
@@ -148,12 +149,15 @@ def test_raw_detections_that_are_lost_are_made_again(world, tmp_path):
     digest = world.digest()
     (raw,) = world.machine.raw_dir.glob("*.parquet")
     raw.unlink()
-    world.run(DAY)
-    assert raw.exists()
-    assert world.digest() == digest
-    # Damaged ones are found when tracking needs them: when it is configured anew, or asked for alone.
+    world.apply(lines={})
+    assert world.run(DAY)[RAW_DETECTIONS].computed == 0
+    assert not raw.exists(), "recounting reads tracks alone"
+    # They are missed when tracking needs them: when it is configured anew, or asked for alone. So are damaged ones.
+    world.apply(lines={"sill": SILL}, tracker={"min_sightings": 4})
+    world.settle()
+    assert parquet.readable(world.machine.raw_dir, raw.stem)
     raw.write_bytes(raw.read_bytes()[:-200])
-    world.apply(tracker={"min_sightings": 4})
+    world.apply(tracker={"min_sightings": 5})
     waiting = world.run(DAY, [TRACKS])[TRACKS].waiting
     assert "missing or damaged" in waiting[0][1]
     assert (identity, RAW_DETECTIONS) not in world.ledger()

@@ -140,10 +140,10 @@ class World:
         in_transaction(self.machine.dsn, lambda connection: connection.cursor().execute(statement))
 
     def ledger(self) -> dict[tuple[int, str], tuple[Any, ...]]:
-        """(fingerprint, status, when) of each (video, stage); without the marks that its hours were rolled."""
+        """(fingerprint, status, when) of each (video, stage); without the marks that its hours and day were rolled."""
         found = self.rows(
             "SELECT video_id, stage, fingerprint, status, finished_at FROM stage_ledger"
-            " WHERE NOT starts_with(stage, 'hourly_statistics')"
+            " WHERE stage !~ '^(hourly|daily)_statistics'"
         )
         return {(video, stage): rest for video, stage, *rest in found}
 

@@ -13,7 +13,6 @@ from pc_pipeline.errors import UserError
 from pc_pipeline.store.parquet import (
     ParquetCorrupt,
     ParquetMissing,
-    exists,
     new_raw,
     raw_path,
     read_boxes,
@@ -69,6 +68,19 @@ def assert_same(given, found):
             assert_same(one, other)
 
 
+def test_what_the_frames_took_comes_back_and_older_files_have_none(tmp_path):
+    boxes = some_detections(2500)
+    measured = replace(boxes, processing_ms=np.linspace(0.5, 40, 2500, dtype=np.float32))
+    write_raw(tmp_path, "old", boxes, DECODED)
+    write_raw(tmp_path, "new", measured, DECODED)
+    assert_same(boxes, read_raw(tmp_path, "old")[0])
+    assert_same(measured, read_raw(tmp_path, "new")[0])
+    assert_same(measured, joined(list(read_boxes(tmp_path, "new"))))
+    assert [one.processing_ms for one in read_boxes(tmp_path, "old")] == [None] * 3
+    assert read_looks(tmp_path, "old").processing_ms == 0
+    assert read_looks(tmp_path, "new").processing_ms == pytest.approx(float(measured.processing_ms.sum()))
+
+
 @pytest.mark.parametrize("frames", [1, 2, 40])
 def test_what_the_picture_was_like_comes_back_beside_the_boxes(tmp_path, frames):
     boxes = some_detections(frames)
@@ -103,7 +115,7 @@ def test_written_and_read_in_pieces_of_any_size_it_is_the_same_file(tmp_path, ea
             inside = np.isin(pictures.pts_us, piece.pts_us)
             seen = replace(pictures, **{name: getattr(pictures, name)[inside] for name in FIGURES})
             new.add(replace(piece, picture=seen.keeping(piece.pts_us.tolist())))
-        assert not exists(tmp_path, "f1")
+        assert not raw_path(tmp_path, "f1").exists()
         new.finish(DECODED)
     assert_same(replace(boxes, picture=pictures), read_raw(tmp_path, "f1")[0])
     assert_same(boxes, joined(list(read_boxes(tmp_path, "f1", frames=each))))
@@ -150,7 +162,7 @@ def test_a_file_that_is_never_finished_is_not_there(tmp_path):
 
 
 def test_a_missing_file_is_said_to_be_missing(tmp_path):
-    assert not exists(tmp_path, "f1") and not readable(tmp_path, "f1")
+    assert not raw_path(tmp_path, "f1").exists() and not readable(tmp_path, "f1")
     with pytest.raises(ParquetMissing):
         read_raw(tmp_path, "f1")
 
@@ -163,7 +175,7 @@ def test_a_damaged_file_is_never_read_as_results(tmp_path, damage):
     flipped[len(whole) // 3] ^= 4
     damaged = {"truncated": whole[:-100], "empty": b"", "a bit flipped": flipped, "another file": b"x" * 500}
     path.write_bytes(damaged[damage])
-    assert exists(tmp_path, "f1") and not readable(tmp_path, "f1")
+    assert raw_path(tmp_path, "f1").exists() and not readable(tmp_path, "f1")
     with pytest.raises(ParquetCorrupt):
         read_raw(tmp_path, "f1")
     with pytest.raises(ParquetCorrupt):
@@ -179,4 +191,4 @@ def test_only_old_files_that_nobody_names_are_swept(tmp_path):
     for path in (raw_path(tmp_path, "named"), raw_path(tmp_path, "old"), left_over):
         os.utime(path, (two_days_ago, two_days_ago))
     assert sweep(tmp_path, {"named"}) == [raw_path(tmp_path, "old"), left_over]
-    assert exists(tmp_path, "named") and exists(tmp_path, "young")
+    assert raw_path(tmp_path, "named").exists() and raw_path(tmp_path, "young").exists()

@@ -1,6 +1,7 @@
 """Detectors behind one protocol: same frames, same boxes, in order, whatever the backend."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -63,6 +64,7 @@ def test_two_runs_find_the_same_to_the_last_bit(samples_dir, models_dir):
     one, two = (detect_video(path, detector, 4.0)[0] for _ in range(2))
     for first, second in ((one, two), (one.picture, two.picture)):
         arrays = {name: value for name, value in vars(first).items() if isinstance(value, np.ndarray)}
+        arrays.pop("processing_ms", None)  # a clock
         assert len(arrays) >= 7
         assert all(np.array_equal(value, getattr(second, name)) for name, value in arrays.items())
 
@@ -88,8 +90,32 @@ def test_a_video_handed_on_in_pieces_is_the_same_as_in_one(tmp_path, monkeypatch
     found = joined(pieces)
     for first, second in ((whole, found), (whole.picture, found.picture)):
         arrays = {name: value for name, value in vars(first).items() if isinstance(value, np.ndarray)}
+        arrays.pop("processing_ms", None)  # a clock
         assert len(arrays) >= 7
         assert all(np.array_equal(value, getattr(second, name)) for name, value in arrays.items())
+
+
+def test_what_each_frame_took_is_measured_without_the_time_to_hand_it_on(tmp_path, monkeypatch):
+    """By a clock that a frame moves on by its number in milliseconds, and handing on a piece by an hour."""
+    clock = [0.0]
+
+    class Detector(SeesTheWholePicture):
+        def detect(self, frames):
+            for frame, boxes in super().detect(frames):
+                clock[0] += frame.number / 1000
+                yield frame, boxes
+
+    def take(piece):
+        pieces.append(piece)
+        clock[0] += 3600
+
+    pieces = []
+    monkeypatch.setattr("pc_pipeline.vision.detect.PIECE_FRAMES", 3)
+    monkeypatch.setattr("pc_pipeline.vision.detect.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    report = detect_in_pieces(clips.write(tmp_path / "clip.mp4"), Detector(), 0, take)
+    assert len(pieces) > 2
+    # Of clocks an hour apart, the difference is a little less exact.
+    assert joined(pieces).processing_ms == pytest.approx(np.arange(report.frames_sampled), abs=1e-3)
 
 
 @pytest.mark.parametrize("dynamic", [True, False])

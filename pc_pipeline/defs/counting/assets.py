@@ -2,8 +2,8 @@
 
 import dagster as dg
 
-from pc_pipeline.defs import plots, stage
-from pc_pipeline.defs.partitions import camera_and_date, camera_days, this_day_and_the_day_before
+from pc_pipeline.defs import columns, plots, stage
+from pc_pipeline.defs.partitions import camera_and_date, camera_days, site, this_day_and_the_day_before
 from pc_pipeline.defs.resources import Pipeline
 from pc_pipeline.errors import UserError
 from pc_pipeline.stages.versions import (
@@ -21,6 +21,7 @@ from pc_pipeline.stages.versions import (
     group_name="counting",
     kinds={"python", "postgres"},
     owners=stage.OWNERS,
+    metadata=columns.of_table("track_links"),
     code_version=CODE_VERSIONS[TRACK_LINKS],
 )
 def track_links(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
@@ -34,11 +35,27 @@ def track_links(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.Mat
     group_name="counting",
     kinds={"python", "postgres"},
     owners=stage.OWNERS,
+    metadata=columns.of_table("people_movements"),
     code_version=CODE_VERSIONS[PEOPLE_MOVEMENTS],
 )
 def people_movements(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
     """Line crossings, in or out: one net crossing a visit and line. Made again when a line moves, from tracks alone."""
-    return stage.materialized(context, pipeline, PEOPLE_MOVEMENTS)
+    from pc_pipeline.store import of_day
+    from pc_pipeline.store.postgres import in_transaction
+
+    report, shown = stage.run(context, pipeline, PEOPLE_MOVEMENTS)
+    camera, date = camera_and_date(context)
+    crossed, _ = in_transaction(pipeline.dsn(), lambda connection: of_day.crossings(connection, camera, date))
+    if crossed:
+        zone = site().zone_info
+        came, went = (
+            of_day.by_hour(((ts, 1) for ts, direction in crossed if direction == way), date, zone)
+            for way in ("in", "out")
+        )
+        shown["rows by hour"] = plots.bars(
+            "in and out by hour", list(came), ("in", list(came.values())), ("out", list(went.values()))
+        )
+    return dg.MaterializeResult(metadata=shown, data_version=dg.DataVersion(report.fingerprint))
 
 
 @dg.asset(
@@ -47,6 +64,7 @@ def people_movements(context: dg.AssetExecutionContext, pipeline: Pipeline) -> d
     group_name="counting",
     kinds={"python", "postgres"},
     owners=stage.OWNERS,
+    metadata=columns.of_table("zone_visits"),
     code_version=CODE_VERSIONS[ZONE_VISITS],
 )
 def zone_visits(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
@@ -60,6 +78,7 @@ def zone_visits(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.Mat
     group_name="counting",
     kinds={"sql", "postgres"},
     owners=stage.OWNERS,
+    metadata=columns.of_table("session_statistics"),
     code_version=CODE_VERSIONS[SESSION_STATISTICS],
 )
 def session_statistics(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:

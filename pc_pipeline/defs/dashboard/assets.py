@@ -6,10 +6,10 @@ from typing import Any
 
 import dagster as dg
 
-from pc_pipeline.defs import stage
+from pc_pipeline.defs import plots, stage
 from pc_pipeline.defs.partitions import site
 from pc_pipeline.defs.resources import Pipeline
-from pc_pipeline.defs.rollups.assets import follow
+from pc_pipeline.defs.rollups.follow import after_update, every_hour
 from pc_pipeline.errors import UserError
 
 _AFTER = {"hourly": dg.In(dg.Nothing), "daily": dg.In(dg.Nothing)}
@@ -77,7 +77,12 @@ def count_keys(
     written = sum(part["written"] for part in parts.values())
     context.add_output_metadata(
         {"keys written": written, "keys missed": sum(part["missed"] for part in parts.values())}
-        | {f"keys of {name}": part["written"] for name, part in parts.items()}
+        | {
+            "keys": stage.table(
+                ("kind", "written", "missed"), [(n, p["written"], p["missed"]) for n, p in parts.items()]
+            ),
+            "keys by kind": plots.bars("keys", list(parts), ("keys", [part["written"] for part in parts.values()])),
+        }
     )
     return written
 
@@ -89,7 +94,7 @@ def count_keys(
         "hourly": dg.AssetIn("hourly_statistics", dagster_type=dg.Nothing),
         "daily": dg.AssetIn("daily_statistics", dagster_type=dg.Nothing),
     },
-    automation_condition=follow,
+    automation_condition=after_update,
     group_name="dashboard",
     kinds={"redis"},
     owners=stage.OWNERS,
@@ -103,6 +108,9 @@ def dashboard_cache(hourly, daily):
         warm_hourly(hourly=hourly, daily=daily),
         warm_daily(hourly=hourly, daily=daily),
     )
+
+
+dashboard_cache = dashboard_cache.map_asset_specs(lambda spec: dg.apply_freshness_policy(spec, every_hour))
 
 
 @dg.job(description="Fill the dashboard's cache from Postgres now, such as after Redis was replaced.")

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from pc_pipeline.defs import stage
+from pc_pipeline.defs import columns, stage
 from pc_pipeline.defs.partitions import camera_and_date, camera_days, site, this_day_and_the_day_before
 from pc_pipeline.defs.resources import Pipeline
 from pc_pipeline.stages.versions import CAMERA_EVENTS, CODE_VERSIONS
@@ -14,6 +14,7 @@ from pc_pipeline.stages.versions import CAMERA_EVENTS, CODE_VERSIONS
     group_name="vision",
     kinds={"python", "postgres"},
     owners=stage.OWNERS,
+    metadata=columns.of_table("camera_events"),
     code_version=CODE_VERSIONS[CAMERA_EVENTS],
 )
 def camera_events(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:

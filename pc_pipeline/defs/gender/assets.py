@@ -2,9 +2,10 @@
 
 import dagster as dg
 
-from pc_pipeline.defs import stage
+from pc_pipeline.defs import columns, stage
 from pc_pipeline.defs.judged import read
 from pc_pipeline.defs.partitions import camera_and_date, camera_days
+from pc_pipeline.defs.pools import INFERENCE
 from pc_pipeline.defs.resources import Pipeline
 from pc_pipeline.stages.versions import CODE_VERSIONS, RUN_GENDER_SUMMARY, TRACK_GENDERS
 
@@ -15,7 +16,9 @@ from pc_pipeline.stages.versions import CODE_VERSIONS, RUN_GENDER_SUMMARY, TRACK
     group_name="vision",
     kinds={"openvino", "postgres"},
     owners=stage.OWNERS,
+    metadata=columns.of_table("track_genders"),
     code_version=CODE_VERSIONS[TRACK_GENDERS],
+    pool=INFERENCE,
 )
 def track_genders(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
     """One row a track: male, female, or unknown where it cannot be told. Decodes only the best crops."""
@@ -28,6 +31,7 @@ def track_genders(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.M
     group_name="counting",
     kinds={"sql", "postgres"},
     owners=stage.OWNERS,
+    metadata=columns.of_table("run_gender_summary"),
     code_version=CODE_VERSIONS[RUN_GENDER_SUMMARY],
 )
 def run_gender_summary(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:

@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from pc_pipeline.defs import plots, stage
+from pc_pipeline.defs import columns, plots, stage
 from pc_pipeline.defs.partitions import (
     all_cameras_of_the_day,
     camera_and_date,
@@ -16,25 +16,21 @@ from pc_pipeline.defs.partitions import (
     this_day_and_the_day_before,
 )
 from pc_pipeline.defs.resources import Pipeline
+from pc_pipeline.defs.rollups.follow import after_change, after_update, every_hour, every_night
 from pc_pipeline.errors import UserError
 
 _DWELL = ("mean", "p50", "p90", "p95", "longest")
-
-# eager() and its like ignore old days, where late files land.
-follow = (
-    dg.AutomationCondition.any_deps_updated().since_last_handled()
-    & ~dg.AutomationCondition.any_deps_in_progress()
-    & ~dg.AutomationCondition.in_progress()
-).with_label("follow what changed")
 
 
 @dg.asset(
     partitions_def=camera_days,
     deps=[dg.AssetDep("session_statistics", partition_mapping=this_day_and_the_day_before)],
-    automation_condition=follow,
+    automation_condition=after_update,
+    freshness_policy=every_night,
     group_name="rollups",
     kinds={"sql", "postgres"},
     owners=stage.OWNERS,
+    metadata=columns.of_table("hourly_statistics"),
     code_version="2",
 )
 def hourly_statistics(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
@@ -45,12 +41,13 @@ def hourly_statistics(context: dg.AssetExecutionContext, pipeline: Pipeline) -> 
     camera, date = camera_and_date(context)
     zone = site().zone_info
 
-    def roll(connection: Any) -> tuple[Any, list[dict[str, Any]], list[dict[str, Any]]]:
+    def roll(connection: Any) -> tuple[Any, list[dict[str, Any]], list[dict[str, Any]], str]:
         rolled = rollups.roll_hours(connection, [camera], date, zone)
-        return rolled, figures.hourly(connection, camera, date), figures.occupancy(connection, camera, date)
+        version = rollups.made_from(connection, camera, date, zone)
+        return rolled, figures.hourly(connection, camera, date), figures.occupancy(connection, camera, date), version
 
     try:
-        (rolled, hours, steps), _ = in_transaction(pipeline.dsn(), roll)
+        (rolled, hours, steps, version), _ = in_transaction(pipeline.dsn(), roll)
     except UserError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
     shown: dict[str, Any] = {
@@ -59,6 +56,7 @@ def hourly_statistics(context: dg.AssetExecutionContext, pipeline: Pipeline) -> 
         "out": rolled.exited,
         "coverage (s)": round(rolled.coverage_s, 3),
         "added to the people inside": sum(hour["occupancy_correction"] for hour in hours),
+        **_kept(context, [f"{camera} {date}"] if rolled.kept else []),
     }
     if hours:
         labels = [hour["hour_start"].astimezone(zone).strftime("%H:%M") for hour in hours]
@@ -75,17 +73,19 @@ def hourly_statistics(context: dg.AssetExecutionContext, pipeline: Pipeline) -> 
         )  # fmt: skip
         shown["people inside"] = plots.inside(hours, steps, zone)
         shown |= _zones(list(zip(labels, hours, strict=True)))
-    return dg.MaterializeResult(metadata=shown)
+    return dg.MaterializeResult(metadata=shown, data_version=dg.DataVersion(version))
 
 
 @dg.asset(
     partitions_def=dates,
     deps=[dg.AssetDep("hourly_statistics", partition_mapping=all_cameras_of_the_day)],
-    automation_condition=follow,
+    automation_condition=after_change,
+    freshness_policy=every_hour,
     backfill_policy=dg.BackfillPolicy.single_run(),
     group_name="rollups",
     kinds={"sql", "postgres"},
     owners=stage.OWNERS,
+    metadata=columns.of_table("daily_statistics"),
     code_version="2",
 )
 def daily_statistics(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
@@ -95,9 +95,10 @@ def daily_statistics(context: dg.AssetExecutionContext, pipeline: Pipeline) -> d
 
     zone = site().zone_info
     rows: list[dict[str, Any]] = []
+    kept: list[str] = []
 
     def roll(connection: Any, date: dt.date) -> list[dict[str, Any]]:
-        rollups.roll_day(connection, date, zone)
+        kept.extend(f"{camera} {date}" for camera in rollups.roll_day(connection, date, zone).kept)
         return figures.daily(connection, None, date)
 
     try:
@@ -112,6 +113,7 @@ def daily_statistics(context: dg.AssetExecutionContext, pipeline: Pipeline) -> d
         "coverage (s)": round(sum(row["coverage_seconds"] for row in rows), 3),
         "added to the people inside": sum(row["occupancy_correction"] for row in rows),
         "still inside at midnight": sum(row["occupancy_at_reset"] for row in rows),
+        **_kept(context, sorted(set(kept))),
     }
     if rows:
         shown["in and out by camera"] = plots.in_and_out([f"{row['camera']} {row['date']}" for row in rows], rows)
@@ -128,6 +130,18 @@ def daily_statistics(context: dg.AssetExecutionContext, pipeline: Pipeline) -> d
         )  # fmt: skip
         shown |= _zones([(f"{row['date']} {row['camera']}", row) for row in rows])
     return dg.MaterializeResult(metadata=shown)
+
+
+def _kept(context: dg.AssetExecutionContext, kept: list[str]) -> dict[str, Any]:
+    """What is said where rows stay as they were."""
+    if not kept:
+        return {}
+    sentence = (
+        f"{', '.join(kept)}: the counts stay as they are. Tracks or movements they were made from are past their"
+        " retention, so they cannot be made again (docs/retention.md)."
+    )
+    context.log.warning(sentence)
+    return {"kept as it was": sentence}
 
 
 def _zones(rows: list[tuple[str, dict[str, Any]]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The safety net under the automation: yesterday every night, today every hour."""
+"""The safety net under the automation: yesterday every night, today every hour, and whatever it missed."""
 
 import datetime as dt
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from pc_pipeline.defs.partitions import camera_day_key, cameras, site
 from pc_pipeline.defs.resources import Pipeline
 from pc_pipeline.errors import UserError
 
+_MAX_DAYS = 100
 Keys = Callable[[dg.ScheduleEvaluationContext, Pipeline, dt.date], list[str]]
 
 
@@ -30,6 +31,15 @@ def _cameras_counted_since(context: dg.ScheduleEvaluationContext, pipeline: Pipe
 
 def _day(context: dg.ScheduleEvaluationContext, pipeline: Pipeline, date: dt.date) -> list[str]:
     return [date.isoformat()]
+
+
+def _day_and_those_missed(context: dg.ScheduleEvaluationContext, pipeline: Pipeline, date: dt.date) -> list[str]:
+    from pc_pipeline.store.postgres import in_transaction
+    from pc_pipeline.store.rollups import days_to_roll
+
+    missed, _ = in_transaction(pipeline.dsn(), lambda connection: days_to_roll(connection, site().zone_info))
+    # What is left comes an hour later. Of tomorrow there may be a piece already, and it is no partition yet.
+    return [day.isoformat() for day in [date, *(day for day in reversed(missed) if day < date)][:_MAX_DAYS]]
 
 
 def _net(name: str, job: Any, cron: str, days_ago: list[int], keys: Keys, why: str) -> dg.ScheduleDefinition:
@@ -61,9 +71,10 @@ def _net(name: str, job: Any, cron: str, days_ago: list[int], keys: Keys, why: s
 _NIGHT = "Every night: the last two days again, whatever the automation did."
 _HOUR = "Every hour: today so far, since a camera that never rests would otherwise wait for midnight."
 _COUNTED = " Only cameras of which something was counted since."
+_MISSED = " And every older day whose row is not made from what is counted now, such as after a failed run."
 schedules = [
     _net("hours_every_night", roll_hours, "15 3 * * *", [2, 1], _every_camera, _NIGHT),
     _net("days_every_night", roll_days, "45 3 * * *", [2, 1], _day, _NIGHT),
     _net("hours_every_hour", roll_hours, "5 * * * *", [0], _cameras_counted_since, _HOUR + _COUNTED),
-    _net("days_every_hour", roll_days, "10 * * * *", [0], _day, _HOUR),
+    _net("days_every_hour", roll_days, "10 * * * *", [0], _day_and_those_missed, _HOUR + _MISSED),
 ]

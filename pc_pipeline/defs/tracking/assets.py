@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from pc_pipeline.defs import stage
+from pc_pipeline.defs import columns, stage
 from pc_pipeline.defs.partitions import camera_days
 from pc_pipeline.defs.resources import Pipeline
 from pc_pipeline.stages.versions import CODE_VERSIONS, TRACKS
@@ -20,6 +20,7 @@ from pc_pipeline.stages.versions import CODE_VERSIONS, TRACKS
             description="Boxes in Postgres, each with the track that took it (0: none), partitioned by month.",
             kinds={"postgres"},
             owners=stage.OWNERS,
+            metadata=columns.of_table("detections"),
             group_name="vision",
             code_version=CODE_VERSIONS[TRACKS],
         ),
@@ -29,6 +30,7 @@ from pc_pipeline.stages.versions import CODE_VERSIONS, TRACKS
             description="One row a person while in view, with every sighting. Made again when the tracker changes.",
             kinds={"python", "postgres"},
             owners=stage.OWNERS,
+            metadata=columns.of_table("tracks"),
             group_name="vision",
             code_version=CODE_VERSIONS[TRACKS],
         ),

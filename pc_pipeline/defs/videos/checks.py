@@ -1,8 +1,10 @@
 """What a green partition does not show: videos that are quarantined or stale, and boxes of no video."""
 
+from pathlib import PurePath
+
 import dagster as dg
 
-from pc_pipeline.defs.judged import of_partition
+from pc_pipeline.defs.judged import of_partition, says
 from pc_pipeline.defs.partitions import camera_and_date
 from pc_pipeline.defs.resources import Pipeline
 from pc_pipeline.defs.stage import table
@@ -18,10 +20,15 @@ def every_video_counted(context: dg.AssetCheckExecutionContext, pipeline: Pipeli
 
     camera, date = camera_and_date(context)
     problems = not_counted(pipeline.machine(context), camera, date)
+    sentence = "every file is counted, from what is configured now."
+    if problems:
+        path, status, why = problems[0]
+        more = f" And {len(problems) - 1} more: see the table." if len(problems) > 1 else ""
+        sentence = f"{PurePath(path).name} is {status}: {why.removeprefix(f'{path}: ').rstrip('.')}.{more}"
     return dg.AssetCheckResult(
         passed=not problems,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{len(problems)} files or stages are not as they should be." if problems else None,
+        description=says(context, sentence),
         metadata=of_partition(context)
         | ({"not counted": table(("file", "status", "why"), problems)} if problems else {}),
     )
@@ -40,5 +47,11 @@ def no_orphan_detections(context: dg.AssetCheckExecutionContext, pipeline: Pipel
     return dg.AssetCheckResult(
         passed=orphans == 0,
         severity=dg.AssetCheckSeverity.WARN,
+        description=says(
+            context,
+            f"{orphans} detections of this date belong to no video: report a defect."
+            if orphans
+            else "every detection belongs to a video.",
+        ),
         metadata={**of_partition(context), "orphans": orphans},
     )

@@ -12,6 +12,7 @@ from pc_pipeline.defs.jobs import camera_day
 from pc_pipeline.defs.partitions import camera_day_key, cameras, site
 from pc_pipeline.defs.resources import Pipeline
 from pc_pipeline.errors import UserError
+from pc_pipeline.ingest.names import one_line
 
 if TYPE_CHECKING:
     from pc_pipeline.stages.arrivals import Memory
@@ -115,7 +116,7 @@ def video_files(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> dg.S
     known = context.instance.get_dynamic_partitions(cameras.name or "") if arrivals.days else []
     new = sorted({camera for camera, _ in arrivals.days} - set(known))
     for row in arrivals.quarantined:
-        context.log.warning(f"quarantined {row.path}: {row.reason}")
+        context.log.warning(one_line(f"quarantined {row.path}: {row.reason}"))
     return dg.SensorResult(
         run_requests=requests,
         dynamic_partitions_requests=[cameras.build_add_request(new)] if new else [],
@@ -133,8 +134,10 @@ def video_files(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> dg.S
 )
 def outstanding_camera_days(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> dg.SensorResult | dg.SkipReason:
     """Request the camera-days whose fingerprints are not what they should be now."""
+    from pc_pipeline.local_run import report_dead_runs
     from pc_pipeline.stages.runner import outstanding
 
+    report_dead_runs(context.instance)
     known = context.instance.get_dynamic_partitions(cameras.name or "")
     try:
         found = outstanding(pipeline.machine(context), known, Last.examined, _LONGEST_S)

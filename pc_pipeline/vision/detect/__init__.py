@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pc_pipeline.errors import UnreadableVideo
 from pc_pipeline.vision.arrays import Detections, PictureSignals, VideoFacts, joined
 from pc_pipeline.vision.colours import strip_colours
+from pc_pipeline.vision.complaints import Complaints
 from pc_pipeline.vision.decode import USUAL_STEP_US, Frame, is_cut_off, probe, read_frames
 from pc_pipeline.vision.models import ModelFile
 from pc_pipeline.vision.picture import PictureWatch, holes
@@ -21,6 +22,10 @@ from pc_pipeline.vision.picture import PictureWatch, holes
 PROGRESS_EVERY_S = 0.2
 # A piece is handed on with so many sampled frames: a megabyte or two, where a day of video would be hundreds.
 PIECE_FRAMES = 1000
+# Some recorders declare twice the frames they write: they count fields.
+LEAST_DECODED = 0.45
+# No camera of a site films so fast.
+SHORTEST_STEP_US = 1_000
 
 
 class Boxes(NamedTuple):
@@ -158,16 +163,20 @@ def detect_in_pieces(
     facts = probe(path)
     pts_seen: array[int] = array("q")
     piece, watch, done = _Piece(), PictureWatch(), 0
-    started = reported = time.monotonic()
-    with closing(read_frames(path, sample_every_s, pts_seen)) as frames:
+    started = reported = frame_began = time.monotonic()
+    complaints = Complaints()
+    with closing(read_frames(path, sample_every_s, pts_seen, complaints)) as frames:
         for frame, boxes in detector.detect(frames):
             piece.add(frame, boxes)
             watch.see(frame.pts_us, frame.image)
             done += 1
+            now = time.monotonic()
+            piece.took_s.append(now - frame_began)
+            frame_began = now
             if len(piece.numbers) == PIECE_FRAMES:
                 take(piece.detections(watch.signals()))
                 piece = _Piece()
-            now = time.monotonic()
+                frame_began = time.monotonic()
             if on_progress and now - reported >= PROGRESS_EVERY_S:
                 reported = now
                 on_progress(_progress(done, frame.pts_us / 1e6, facts.duration_declared_s, now - started))
@@ -175,7 +184,7 @@ def detect_in_pieces(
         raise UnreadableVideo(f"{path}: holds no frame that can be decoded; record or copy it again")
     if piece.numbers:
         take(piece.detections(watch.signals()))
-    report = _report(path, facts, pts_seen, done, watch.references_us)
+    report = _report(path, facts, pts_seen, done, watch.references_us, complaints.heard)
     if on_progress:
         end_s = (report.last_pts_us + report.median_step_us) / 1e6
         on_progress(_progress(done, end_s, end_s, time.monotonic() - started))
@@ -188,6 +197,7 @@ class _Piece:
 
     numbers: "array[int]" = field(default_factory=lambda: array("i"))
     pts_us: "array[int]" = field(default_factory=lambda: array("q"))
+    took_s: "array[float]" = field(default_factory=lambda: array("d"))
     found: list[Boxes] = field(default_factory=list)
     colours: list[NDArray[np.uint8]] = field(default_factory=list)
 
@@ -208,6 +218,7 @@ class _Piece:
             class_id=np.concatenate([boxes.class_id for boxes in self.found]).astype(np.int16, copy=False),
             colours=np.concatenate(self.colours),
             picture=picture,
+            processing_ms=(1000 * np.array(self.took_s)).astype(np.float32),
         )
 
 
@@ -246,8 +257,22 @@ def _progress(done_frames: int, done_s: float, total_s: float, elapsed_s: float)
     return Progress(done_frames, done_s, total_s, done_frames / max(elapsed_s, 1e-9), left)
 
 
+def _doubts(facts: VideoFacts, step_us: int) -> list[str]:
+    """Sentences on the times of a video's frames, where they cannot be what a camera recorded."""
+    if facts.container == "unknown" or (facts.container == "avi" and not facts.nominal_fps):
+        return ["the file tells no times for its frames: they are taken to follow one another evenly"]
+    if step_us < SHORTEST_STEP_US:
+        return [f"its frames follow one another after {step_us} µs: the times in the file are wrong"]
+    return []
+
+
 def _report(
-    path: Path, facts: VideoFacts, pts_seen: "array[int]", sampled: int, references_us: list[int]
+    path: Path,
+    facts: VideoFacts,
+    pts_seen: "array[int]",
+    sampled: int,
+    references_us: list[int],
+    complained: bool,
 ) -> DecodeReport:
     pts = np.array(pts_seen, np.int64)
     nominal_us = 1e6 / facts.nominal_fps if facts.nominal_fps else USUAL_STEP_US
@@ -259,6 +284,11 @@ def _report(
         warnings.append(f"the file says {declared_s:.1f} s, {end_s:.1f} s could be decoded: it is cut off or damaged")
     elif is_cut_off(path):
         warnings.append(f"the file ends in the middle, {end_s:.1f} s could be decoded: it is cut off")
+    elif len(pts) < LEAST_DECODED * facts.frames_declared:
+        warnings.append(f"the file says {facts.frames_declared} frames, {len(pts)} could be decoded: it is damaged")
+    warnings += _doubts(facts, step_us)
+    if complained and not warnings:
+        warnings.append("the decoder met errors: some of its pictures may be damaged or missing")
     return DecodeReport(
         len(pts), sampled, int(pts[0]), int(pts[-1]), step_us, warnings, holes(pts, step_us), references_us
     )

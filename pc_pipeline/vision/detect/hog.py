@@ -12,6 +12,8 @@ SMALL_LINES = 400
 LARGE_LINES = 720
 # The SVM's window is wider and higher than the person in it: the share of the window that is margin on each side.
 MARGIN_X, MARGIN_TOP, MARGIN_BOTTOM = 0.22, 0.13, 0.14
+# Of the SVM's window, pixels; and what OpenCV adds around the picture. It crashes on what is smaller than the window.
+WINDOW_WIDTH, WINDOW_HEIGHT, PADDING = 64, 128, 8
 # confidence = 1 / (1 + exp(-(SLOPE * weight + BIAS))), fitted: see docs/vision.md.
 SLOPE, BIAS = 2.3, -1.9
 # Windows overlap far more than people do, so that a looser limit only adds doubles.
@@ -40,8 +42,16 @@ class HogDetector:
         import cv2
 
         scaled = image if self._scale == 1 else cv2.resize(image, None, fx=self._scale, fy=self._scale)
+        height, width = scaled.shape[:2]
+        if width + 2 * PADDING < WINDOW_WIDTH or height + 2 * PADDING < WINDOW_HEIGHT:
+            return _none()
         windows, weights = self._hog.detectMultiScale(
-            scaled, hitThreshold=self._least_weight, winStride=(8, 8), padding=(8, 8), scale=1.05, groupThreshold=0
+            scaled,
+            hitThreshold=self._least_weight,
+            winStride=(8, 8),
+            padding=(PADDING, PADDING),
+            scale=1.05,
+            groupThreshold=0,
         )
         if not len(windows):
             return _none()

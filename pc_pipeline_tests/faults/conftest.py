@@ -1,0 +1,1 @@
+from pc_pipeline_tests.stages.conftest import world, worlds  # noqa: F401 (fixtures)

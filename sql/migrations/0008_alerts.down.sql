@@ -1,0 +1,1 @@
+DROP TABLE alert_deliveries, alert_logs, alert_thresholds, system_config;
