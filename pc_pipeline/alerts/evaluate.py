@@ -83,7 +83,8 @@ def evaluate(
     def work(connection: Connection) -> tuple[AlertsConfig, Report]:
         store.one_evaluator(connection)
         settings, watched = _in_force(connection, site)
-        plan = _plan(connection, site.zone_info, settings, watched, now, observe, kinds)
+        doors = [name for name, camera in site.cameras.items() if camera.active]
+        plan = _plan(connection, site.zone_info, settings, watched, doors, now, observe, kinds)
         open_before = {row["alert_id"]: row["title"] for row in store.listed(connection, only_open=True, limit=10**6)}
         report = Report(
             opened=[episode.title for episode in plan.open],
@@ -123,13 +124,16 @@ def _plan(
     zone: ZoneInfo,
     settings: AlertsConfig,
     watched: Sequence[Threshold],
+    doors: Collection[str],
     now: dt.datetime,
     observe: Callable[[dt.datetime], Observed] | None,
     kinds: Collection[Kind],
 ) -> Plan:
+    """What is to be changed; `doors` are all active cameras, whose lines tell who is inside the site."""
     oldest = now - dt.timedelta(seconds=settings.max_age)
     known = store.known_alerts(connection, oldest)
-    cameras = sorted({one.camera for one in watched if one.camera})
+    of_site = any(one.kind == "occupancy" and not one.camera for one in watched)
+    cameras = sorted({one.camera for one in watched if one.camera} | (set(doors) if of_site else set()))
     locations = store.locations(connection, cameras)
     places = {camera: Where(camera, locations.get(camera), zone) for camera in [*cameras, ""]}
     by_kind = {kind: [one for one in watched if one.kind == kind] for kind in kinds}

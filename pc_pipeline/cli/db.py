@@ -290,8 +290,9 @@ def backups(verify: bool, as_json: bool) -> None:
 def restore(name: str | None, to_time: str | None, into: Path | None, yes: bool, as_json: bool) -> None:
     """Bring the database back: BACKUP as it was made, a moment, or (without either) the last there was.
 
-    What it replaces is put aside as services/postgres.before in PC_HOME until the next backup. On a server of your own
-    the tables are replaced by those of the last dump, or BACKUP, in one transaction. docs/backup.md is the whole way.
+    What it replaces is put aside as services/postgres.before in PC_HOME for a day, until the next backup then. On a
+    server of your own the tables are replaced by those of the last dump, or BACKUP, in one transaction. docs/backup.md
+    is the whole way.
     """
     from pc_pipeline.housekeeping import backups as made
     from pc_pipeline.housekeeping import restore as back
@@ -303,7 +304,7 @@ def restore(name: str | None, to_time: str | None, into: Path | None, yes: bool,
     target = settings if into is None else Settings(home=into, postgres_dsn=None, redis_url=None)
     if into and (target.home / "services" / "postgres").exists():
         raise ConfigError(f"there is a database in {target.home} already: name an empty folder with --into")
-    moment = _moment_given(to_time, _site(settings).zone_info) if to_time else None
+    moment = _moment_given(to_time, _zone(settings, folder)) if to_time else None
     wanted = back.plan(folder, name, moment, embedded=target.postgres_dsn is None)
     if wanted.backup.kind == made.BASE and target.postgres_dsn is not None:
         raise ConfigError(f"{wanted.backup.name} is of the embedded PostgreSQL: unset PC_POSTGRES_DSN, or use --into")
@@ -354,6 +355,15 @@ def _site(settings: Settings) -> "SiteConfig":
     from pc_pipeline.ingest.site import SiteConfig, load_site
 
     return load_site(settings.site_file) if settings.site_file.exists() else SiteConfig(timezone="UTC")
+
+
+def _zone(settings: Settings, folder: Path) -> "ZoneInfo":
+    """The site's time zone; on a new machine, which has no site file yet, that of the last backup's."""
+    from pc_pipeline.housekeeping.backups import backups as made
+    from pc_pipeline.ingest.site import load_site
+
+    kept = [file for one in made(folder) if (file := folder / one.name / "site.yaml").exists()]
+    return load_site(kept[-1]).zone_info if kept and not settings.site_file.exists() else _site(settings).zone_info
 
 
 def _moment_given(text: str, zone: "ZoneInfo") -> datetime:

@@ -13,6 +13,9 @@ from dagster._core.storage.tags import BACKFILL_ID_TAG, PARTITION_NAME_TAG
 
 from pc_pipeline.defs.pools import INFERENCE, INFERENCE_TAG
 
+SURPLUS_TAG = "pc/surplus"
+"""Stands on a run that was taken out of the queue for another: the id of that one."""
+
 
 class OneWaiting(QueuedRunCoordinator[Any]):
     """Enqueues a run; of those that wait for one partition with the same work, the others are canceled and say why.
@@ -54,6 +57,7 @@ class OneWaiting(QueuedRunCoordinator[Any]):
             )
             if stays and not _of_backfill(run):
                 why = f"Not needed: run {stays.run_id[:8]} waits for {partition} already and does the same work."
+                self._instance.add_run_tags(run.run_id, {SURPLUS_TAG: stays.run_id})
                 self._instance.report_run_canceling(run, message=why)
                 self._instance.report_run_canceled(run, message=why)
 

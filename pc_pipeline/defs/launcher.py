@@ -12,6 +12,7 @@ from pathlib import Path
 import dagster as dg
 from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
+from dagster._core.storage.tags import GRPC_INFO_TAG
 
 
 class WatchedRuns(DefaultRunLauncher):
@@ -23,22 +24,38 @@ class WatchedRuns(DefaultRunLauncher):
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
         """Whether the process of a started run is there. One whose number nobody told counts as there."""
-        pid = _told_pid(self._instance, run.run_id)
-        if pid is None or _is_there(pid, os.environ.get("DAGSTER_HOME", "")):
-            return CheckRunHealthResult(WorkerStatus.RUNNING)
-        return CheckRunHealthResult(
-            WorkerStatus.FAILED, f"its process ({pid}) was ended from outside; what it had finished is kept"
-        )
+        ended = _ended_from_outside(self._instance, run)
+        return CheckRunHealthResult(WorkerStatus.FAILED, ended) if ended else CheckRunHealthResult(WorkerStatus.RUNNING)
+
+
+def report_lost_starts(instance: dg.DagsterInstance) -> None:
+    """Report as failed the runs whose process was killed before the run began: Dagster would wait minutes for them."""
+    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING])):
+        if ended := _ended_from_outside(instance, run):
+            instance.report_run_failed(run, f"Before the run began, {ended}.")
+
+
+def _ended_from_outside(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str | None:
+    """The sentence on a process that is not there any more; None for one that is, or may be."""
+    # Without the tag it is the run of a `pc` command, over which `report_dead_runs` watches.
+    pid = _told_pid(instance, run.run_id) if GRPC_INFO_TAG in run.tags else None
+    if pid is None or _is_there(pid, os.environ.get("DAGSTER_HOME", "")):
+        return None
+    return f"its process ({pid}) was ended from outside; what it had finished is kept"
 
 
 def _told_pid(instance: dg.DagsterInstance, run_id: str) -> int | None:
-    """The number of a run's process, from the first event that names it."""
-    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):
-        metadata = entry.dagster_event.engine_event_data.metadata if entry.dagster_event else {}
-        if "pid" in metadata:
+    """The number of a run's process, as it told it since the run was handed to a code server last."""
+    pid = None
+    told = {dg.DagsterEventType.ENGINE_EVENT, dg.DagsterEventType.RUN_STARTING}
+    for entry in instance.all_logs(run_id, of_type=told):
+        event = entry.dagster_event
+        if event and event.event_type == dg.DagsterEventType.RUN_STARTING:
+            pid = None
+        elif event and "pid" in event.engine_event_data.metadata:
             with suppress(ValueError):
-                return int(str(metadata["pid"].value))
-    return None
+                pid = int(str(event.engine_event_data.metadata["pid"].value))
+    return pid
 
 
 def _is_there(pid: int, dagster_home: str) -> bool:

@@ -102,7 +102,6 @@ class Dagster:
         """
         try:
             _end_leftovers(self._mark)
-            self._prepare()
             self._launch_missing()
             while not asked and not self._answers():
                 self._require_running()
@@ -110,8 +109,12 @@ class Dagster:
             me.publish(self._about())
             while not asked:
                 self._follow_services()
-                if self._launch_missing():
-                    me.publish(self._about())
+                try:
+                    if self._launch_missing():
+                        me.publish(self._about())
+                except (UserError, OSError) as error:
+                    # Such as Postgres that recovers from a crash, or a full disk: no reason to give up all that runs.
+                    log.warning("not started again yet: %s", error)
                 time.sleep(POLL_S)
         finally:
             me.publish(None)
@@ -123,12 +126,12 @@ class Dagster:
     def _log(self, name: str) -> Path:
         return self._settings.home / "logs" / f"{name}.log"
 
-    def _prepare(self) -> None:
+    def _prepare(self, environment: dict[str, str]) -> None:
         # In a process of its own, for this one stays small without Dagster.
         with open_log(self._log("daemon")) as output:
             done = subprocess.run(
                 [sys.executable, "-P", "-m", "pc_pipeline.embedded.instance"],
-                env=self._environment(),
+                env=environment,
                 stdout=output,
                 stderr=output,
             )
@@ -136,21 +139,26 @@ class Dagster:
             raise ServiceError(f"Dagster's tables cannot be made: {last_line(self._log('daemon'))}")
 
     def _launch_missing(self) -> bool:
-        missing = [
-            name for name in self._commands if name not in self._children or not self._children[name].is_running()
-        ]
+        """Start what does not run: whether there was anything.
+
+        Raises:
+            UserError: Postgres does not answer, or Dagster's tables cannot be made. The next call tries again.
+        """
+        for name in [name for name, child in self._children.items() if not child.is_running()]:
+            log.warning("the %s ended; starting it again", name)
+            self._children.pop(name).stop(STOP_PATIENCE_S)
+        missing = [name for name in self._commands if name not in self._children]
+        if not missing:
+            return False
+        environment = self._environment()
+        if "daemon" in missing:
+            # Its code server and its runs have ended with it, and nobody else knows of those that had not yet begun.
+            self._prepare(environment)
         for name in missing:
-            if name in self._children:
-                log.warning("the %s ended; starting it again", name)
-                self._children[name].stop(STOP_PATIENCE_S)
             self._children[name] = Child(
-                self._commands[name],
-                self._log(name),
-                cwd=self._settings.home,
-                env=self._environment(),
-                own_session=True,
+                self._commands[name], self._log(name), cwd=self._settings.home, env=environment, own_session=True
             )
-        return bool(missing)
+        return True
 
     def _require_running(self) -> None:
         for name, child in self._children.items():

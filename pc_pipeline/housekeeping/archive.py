@@ -204,7 +204,8 @@ def _export(place: Place, unit: Unit, to_archive: bool, name: str, say: Say) -> 
                 path = place.archive_dir / begun[part.table][1]
                 written = archive.write(connection, part, path, heard)
                 assert written.rows == fingerprint[0], "one snapshot"
-                replaces = unit.replaces(connection, part, written)
+            if to_archive:
+                replaces = unit.replaces(connection, part, written.videos if written else ())
             done.append((part, fingerprint, written, replaces))
         return done
 

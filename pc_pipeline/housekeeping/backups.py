@@ -44,6 +44,7 @@ NIGHT = dt.time(2)
 _ARCHIVE_PATIENCE_S = 60.0
 _LOG_EVERY_S = 15.0
 _SPARE_BYTES = 64_000_000
+_ASIDE_S = 24 * 3600.0
 
 Log = Callable[[str], None]
 
@@ -184,8 +185,7 @@ def create(settings: Settings, dsn: str, config: BackupsConfig, log: Log) -> Mad
                 starts.setdefault(one.system_identifier, []).append(one.first_segment)
         tidied = tidy(folder, starts)
         if is_base:
-            # What a restore put aside: the restored database answers, and now has a backup.
-            shutil.rmtree(settings.home / "services" / "postgres.before", ignore_errors=True)
+            _remove_put_aside(settings.home / "services", time.time())
         return Made(
             backup,
             round(time.monotonic() - began, 1),
@@ -432,6 +432,19 @@ def _remove(folder: Path, name: str) -> None:
     gone = folder / f".{name}.new"
     (folder / name).rename(gone)
     shutil.rmtree(gone)
+
+
+def _remove_put_aside(services: Path, now: float) -> None:
+    """Remove what restores put aside a day ago or more: the restored database answers, and has a backup.
+
+    Not at once: it may be the only copy of what was not archived, and a person has to notice that.
+
+    Args:
+        now: seconds since 1970.
+    """
+    for aside in services.glob("postgres.before*"):
+        if now - aside.stat().st_ctime > _ASIDE_S:  # when it was renamed
+            shutil.rmtree(aside, ignore_errors=True)
 
 
 # ------------------------------------------------------------------------------------------------------- verifying

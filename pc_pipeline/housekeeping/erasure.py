@@ -120,10 +120,15 @@ def finish_all(everywhere: Everywhere, now: dt.datetime, say: Say) -> int:
         for one in running:
             say(f"erasure {one.erasure_id}: {_words(one.wish)}")
             _videos(everywhere.place, one, now, say)
-            _files(everywhere.place, one)
+            stuck = _files(everywhere.place, one)
             _archive(everywhere.place, one)
             _dagster(everywhere, one)
             _redis(everywhere, one)
+            if stuck:
+                raise UserError(
+                    f"erasure {one.erasure_id} is not finished: {stuck}. Delete it by hand, or let this user do so;"
+                    " then run `pc erase --finish`."
+                )
             in_transaction(dsn, partial(store.finish, erasure_id=one.erasure_id))
     return len(running)
 
@@ -159,27 +164,34 @@ def _again(place: Place, one: Erasure) -> Erasure:
     return in_transaction(place.dsn, lambda c: store.erasures(c, one.erasure_id))[0][0]
 
 
-def _files(place: Place, one: Erasure) -> None:
-    """Remove raw detections and, where that was asked for, the video files."""
+def _files(place: Place, one: Erasure) -> str | None:
+    """Remove raw detections and, where that was asked for, the video files; says of which it was not allowed."""
     files = [name.partition(" ")[::2] for name in _again(place, one).files]
     named, _ = in_transaction(place.dsn, store.raw_still_named)
     raw = {fingerprint for kind, fingerprint in files if kind == "raw"} - named
     for fingerprint in raw:
         parquet.raw_path(place.raw_dir, fingerprint).unlink(missing_ok=True)
     videos = [Path(path) for kind, path in files if kind == "video"]
-    left = [path for path in videos if not _remove_video(place, path)]
+    gone, stuck = list[bool](), dict[Path, str]()
+    for path in videos:
+        try:
+            gone.append(_remove_video(place, path))
+        except OSError as error:
+            stuck[path] = f"{path} cannot be deleted ({error.strerror})"
 
     def note(connection: Connection) -> None:
         counts = {
             "raw detection files": len(raw),
-            "video files": len(videos) - len(left),
-            "video files left": len(left),
+            "video files": sum(gone),
+            "video files left": len(gone) - sum(gone),
         }
         store.add(connection, one.erasure_id, counts)
-        store.done_with(connection, one.erasure_id, "files")
+        store.done_with(connection, one.erasure_id, "files", [f"video {path}" for path in stuck])
 
     if files:
         in_transaction(place.dsn, note)
+    more = f" and {len(stuck) - 1} more files" if len(stuck) > 1 else ""
+    return next(iter(stuck.values())) + more if stuck else None
 
 
 def _remove_video(place: Place, path: Path) -> bool:

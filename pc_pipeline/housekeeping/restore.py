@@ -7,6 +7,7 @@ transaction.
 
 import datetime as dt
 import fcntl
+import itertools
 import os
 import re
 import shutil
@@ -191,8 +192,8 @@ def _newest(found: list[Backup], folder: Path) -> Backup:
 def restore_base(settings: Settings, folder: Path, wanted: Plan, log: Log) -> Restored:
     """Bring back the embedded PostgreSQL of `settings.home`, which may be an empty folder.
 
-    The data folder there was before stays as `services/postgres.before` until the next backup. Embedded Redis is
-    emptied: all it holds is derived.
+    The data folder there was before stays as `services/postgres.before` until the next backup a day later, and what
+    further restores replace until then beside it, numbered. Embedded Redis is emptied: all it holds is derived.
 
     Raises:
         CannotRestore: `pc up` or another command uses it, too little space, WAL that is missing; nothing was changed.
@@ -391,8 +392,9 @@ def _take_place(services: Path, new: Path) -> None:
     shutil.rmtree(services / "redis", ignore_errors=True)
     new.rename(ready)
     if data.exists():
-        shutil.rmtree(services / _BEFORE, ignore_errors=True)
-        data.rename(services / _BEFORE)
+        # No backup was made since an earlier restore: what that one put aside may be the only copy of the last hours.
+        names = itertools.chain([_BEFORE], (f"{_BEFORE}.{number}" for number in itertools.count(2)))
+        data.rename(next(services / name for name in names if not (services / name).exists()))
     ready.rename(data)
     sync_folder(services)
 

@@ -15,6 +15,8 @@ from pc_pipeline.ingest.values import Model, Name, Number, Whole, none_is_empty
 
 Kind = Literal["occupancy", "nobody", "coverage", "unknown_share", "check_failed", "run_failed"]
 KINDS: tuple[Kind, ...] = ("occupancy", "nobody", "coverage", "unknown_share", "check_failed", "run_failed")
+# What is over for longer is not looked at any more, whatever a site says: alerts are kept as long, or more.
+LONGEST_AGE_S = 14 * 86400
 
 # ---------------------------------------------------------------------------------------------------------- values
 
@@ -178,7 +180,7 @@ class AlertsConfig(CameraAlerts):
 
     site_occupancy: People | None = None
     runs: bool = True
-    max_age: Annotated[Number, Field(ge=3600, le=1209600)] = 172800
+    max_age: Annotated[Number, Field(ge=3600, le=LONGEST_AGE_S)] = 172800
     link: WebAddress | None = None
     webhooks: Annotated[dict[Name, Webhook], BeforeValidator(none_is_empty)] = {}
     emails: Annotated[dict[Name, Email], BeforeValidator(none_is_empty)] = {}

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, model_validator
 
+from pc_pipeline.ingest.alerts import LONGEST_AGE_S
 from pc_pipeline.ingest.sentences import shown
 from pc_pipeline.ingest.values import Model
 
@@ -70,6 +71,15 @@ class RetentionConfig(Model):
             raise ValueError(
                 f"people_movements cannot be kept longer ({self.people_movements.keep}) than the tracks they hang on"
                 f" ({self.tracks.keep}): keep the tracks as long"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _alerts_are_told_once(self) -> "RetentionConfig":
+        if _days(self.alert_logs) < LONGEST_AGE_S / 86400:
+            raise ValueError(
+                f"alert_logs are kept too short ({self.alert_logs.keep}) to know what was told already: keep them for"
+                f" {LONGEST_AGE_S // 86400} days or more"
             )
         return self
 

@@ -202,8 +202,12 @@ class Unit(Protocol):
     def waits(self, connection: Connection) -> str | None:
         """Why it cannot go yet, in a sentence."""
 
-    def replaces(self, connection: Connection, part: Part, written: Written) -> list[tuple[File, set[int]]]:
-        """The kept files with rows that a new file has anew, and the videos these are of."""
+    def replaces(self, connection: Connection, part: Part, written: Collection[int]) -> list[tuple[File, set[int]]]:
+        """The kept files with rows that a new file has anew, or that there are no more, and the videos these are of.
+
+        Args:
+            written: the videos that the new file has rows of.
+        """
 
     def drop(self, connection: Connection, unchanged: Callable[[], bool]) -> bool:
         """Delete the rows, unless `unchanged()` says no while nobody can change them; whether they were deleted."""
@@ -232,10 +236,10 @@ class MonthUnit:
             f"{unfinished} videos of it are not counted to the end: materialize their camera-days, or see why they fail"
         )
 
-    def replaces(self, connection: Connection, part: Part, written: Written) -> list[tuple[File, set[int]]]:
+    def replaces(self, connection: Connection, part: Part, written: Collection[int]) -> list[tuple[File, set[int]]]:
         # A video that was counted again is there whole; one over two months has rows in the files of both.
-        found = holding(connection, written.videos, self.table)
-        return [(file, set(written.videos)) for file in found if file.month == self.month.date()]
+        found = holding(connection, written, self.table)
+        return [(file, set(written)) for file in found if file.month == self.month.date()]
 
     def drop(self, connection: Connection, unchanged: Callable[[], bool]) -> bool:
         months.freeze_month(connection, self.table, self.month)
@@ -295,8 +299,12 @@ class VideosUnit:
     def waits(self, connection: Connection) -> str | None:
         return None
 
-    def replaces(self, connection: Connection, part: Part, written: Written) -> list[tuple[File, set[int]]]:
-        whole = set(self._videos(connection)[0]) & set(written.videos)
+    def replaces(self, connection: Connection, part: Part, written: Collection[int]) -> list[tuple[File, set[int]]]:
+        # Whatever the tables have of these videos is all there is of them: it may be nothing by now. But links go with
+        # the earlier video, and movements may be made again without the minutes, which come with the tracks.
+        whole = set(self._videos(connection)[0])
+        if part.table in ("track_links", "realtime_metrics"):
+            whole &= set(written)
         return [(file, whole) for file in holding(connection, whole, part.table)] if whole else []
 
     def drop(self, connection: Connection, unchanged: Callable[[], bool]) -> bool:
@@ -413,7 +421,7 @@ class AlertsUnit:
     def waits(self, connection: Connection) -> str | None:
         return None
 
-    def replaces(self, connection: Connection, part: Part, written: Written) -> list[tuple[File, set[int]]]:
+    def replaces(self, connection: Connection, part: Part, written: Collection[int]) -> list[tuple[File, set[int]]]:
         return []
 
     def drop(self, connection: Connection, unchanged: Callable[[], bool]) -> bool:

@@ -109,10 +109,8 @@ def export(
     Raises:
         UserError: the disk is full, or what was read back is not what was sent.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
     names = sql.SQL(", ").join(column.expression for column in columns)
-    with told_when_full(path), contextlib.closing(_Writer(temporary, columns, heard)) as writer:
+    with _beside(path) as temporary, contextlib.closing(_Writer(temporary, columns, heard)) as writer:
         with connection.cursor() as cursor:
             copy = sql.SQL("COPY (SELECT {} {}) TO STDOUT (FORMAT binary)").format(names, rows)
             cursor.copy_expert(copy, writer)  # type: ignore[arg-type]
@@ -136,10 +134,8 @@ def rewrite(old: Path, path: Path, without: Collection[int]) -> Written | None:
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
     rows, videos, gone = 0, set[int](), pa.array(sorted(without), pa.int64())
-    with told_when_full(path), pq.ParquetFile(old) as source, temporary.open("wb") as file:
+    with _beside(path) as temporary, pq.ParquetFile(old) as source, temporary.open("wb") as file:
         with pq.ParquetWriter(file, source.schema_arrow, compression="zstd", write_page_checksum=True) as target:
             for group in range(source.num_row_groups):
                 table = source.read_row_group(group, use_threads=False)
@@ -154,6 +150,19 @@ def rewrite(old: Path, path: Path, without: Collection[int]) -> Written | None:
         temporary.unlink()
         return None
     return _in_place(temporary, path, rows, videos)
+
+
+@contextlib.contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """The temporary file beside a file's place; gone at once where writing it fails, for a full disk needs the room."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with told_when_full(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def require(path: Path) -> None:

@@ -125,12 +125,12 @@ def add(connection: Connection, erasure_id: int, counts: Mapping[str, int]) -> N
         )
 
 
-def done_with(connection: Connection, erasure_id: int, column: str) -> None:
-    """Empty `videos`, `files` or `partitions`: what they name is gone everywhere."""
+def done_with(connection: Connection, erasure_id: int, column: str, left: Collection[str] = ()) -> None:
+    """Empty `videos`, `files` or `partitions`, but for what is `left`: what they name is gone everywhere."""
     with connection.cursor() as cursor:
         cursor.execute(
-            sql.SQL("UPDATE erasures SET {} = '{{}}' WHERE erasure_id = %s").format(sql.Identifier(column)),
-            (erasure_id,),
+            sql.SQL("UPDATE erasures SET {} = %s WHERE erasure_id = %s").format(sql.Identifier(column)),
+            (list(left), erasure_id),
         )
 
 

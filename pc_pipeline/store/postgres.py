@@ -4,7 +4,7 @@ import select
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import TypeVar
 from urllib.parse import quote, urlencode
 
@@ -148,7 +148,8 @@ def _connection(dsn: str, wait_s: float) -> Iterator[Connection]:
     kept = (_kept.connections or {}).pop(dsn, None)
     if kept and not _stands(kept):
         kept.close()
-        kept = None
+        # The server was there a moment ago: it may be recovering from a crash.
+        kept, wait_s = None, max(wait_s, RECONNECT_WAIT_S)
     connection = kept or connect(dsn, wait_s)
     try:
         yield connection
@@ -261,16 +262,29 @@ def alone(dsn: str, name: str, say: Callable[[str], None], poll_s: float = 1.0) 
     Args:
         say: told once, in a line, that it has to wait.
     """
-    with closing(connect(dsn)) as connection, connection.cursor() as cursor:
-        connection.autocommit = True
+    with ExitStack() as stack:
+        connection = stack.enter_context(closing(connect(dsn)))
         told = False
-        while True:
-            # Asked for again and again: a wait within the server could not be interrupted.
-            cursor.execute("SELECT pg_try_advisory_lock(hashtextextended('pc alone ' || %s, 0))", (name,))
-            if cursor.fetchone() == (True,):
-                break
+        # Asked for again and again: a wait within the server could not be interrupted.
+        while not _is_mine(connection, name):
+            if connection.closed:
+                connection = stack.enter_context(closing(connect(dsn, RECONNECT_WAIT_S)))
+                continue
             if not told:
                 say(f"waiting: another run is at {name}")
                 told = True
             time.sleep(poll_s)
         yield
+
+
+def _is_mine(connection: Connection, name: str) -> bool:
+    """Take the lock of that name if nobody has it; False where somebody has, or where the connection is lost."""
+    connection.autocommit = True
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_lock(hashtextextended('pc alone ' || %s, 0))", (name,))
+            return cursor.fetchone() == (True,)
+    except psycopg2.Error:
+        if not connection.closed:
+            raise
+        return False

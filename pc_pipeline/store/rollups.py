@@ -129,23 +129,28 @@ def unrolled_days(connection: Connection, camera: str, zone: ZoneInfo) -> set[dt
 
     Before that, the automation that rolls up what was counted may just not have got round to it.
     """
-    return _unrolled(connection, "hourly_statistics", _HOURS, camera, zone)
+    return {date for _, date in _unrolled(connection, "hourly_statistics", _HOURS, camera, zone)}
+
+
+def hours_to_roll(connection: Connection, zone: ZoneInfo) -> list[tuple[str, dt.date]]:
+    """The (camera, local date) of all `unrolled_days`, in order of the camera."""
+    return sorted(_unrolled(connection, "hourly_statistics", _HOURS, None, zone))
 
 
 def days_to_roll(connection: Connection, zone: ZoneInfo) -> list[dt.date]:
     """Local dates whose `daily_statistics` are not made from the session statistics there are, for ten minutes or more:
     the automation asked for the day before its last hours were there, or that run failed. In order."""
-    return sorted(_unrolled(connection, "daily_statistics", _DAY, None, zone))
+    return sorted({date for _, date in _unrolled(connection, "daily_statistics", _DAY, None, zone)})
 
 
 def _unrolled(
     connection: Connection, table: str, marks: tuple[str, str], camera: str | None, zone: ZoneInfo
-) -> set[dt.date]:
+) -> set[tuple[str, dt.date]]:
     its_day, next_day = marks
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            SELECT v.date, v.date + 1, s.ended_at, stats.fingerprint, today.fingerprint, tomorrow.fingerprint,
+            SELECT v.camera, v.date, v.date + 1, s.ended_at, stats.fingerprint, today.fingerprint, tomorrow.fingerprint,
                    EXISTS (SELECT FROM {table} h WHERE h.camera = v.camera AND h.date = v.date + 1)
               FROM videos v
               LEFT JOIN sessions s USING (video_id)
@@ -160,11 +165,11 @@ def _unrolled(
             {"camera": camera, "its_day": its_day, "next_day": next_day},
         )
         rows = cursor.fetchall()
-    unrolled = {date for date, _, _, stats, on_its_day, _, _ in rows if on_its_day != stats}
+    unrolled = {(found, date) for found, date, _, _, stats, on_its_day, _, _ in rows if on_its_day != stats}
     # A video that runs past midnight makes hours in the next day; a stay that does, only where there are some.
     return unrolled | {
-        following
-        for _, following, ended_at, stats, _, on_the_next, has_rows in rows
+        (found, following)
+        for found, _, following, ended_at, stats, _, on_the_next, has_rows in rows
         if on_the_next != stats and (has_rows or (ended_at and ended_at > day_of(following, zone)[0]))
     }
 

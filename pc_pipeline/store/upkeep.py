@@ -163,6 +163,9 @@ def upkeep_connection(dsn: str) -> Iterator[Connection]:
             cursor.execute("SET vacuum_cost_delay = '2ms'; SET vacuum_cost_limit = 1000")
             cursor.execute(f"SET lock_timeout = '{LOCK_WAIT_S}s'")
         yield connection
+        with connection.cursor() as cursor:
+            # Now, and not when the server notices that the connection is gone.
+            cursor.execute(f"SELECT pg_advisory_unlock({_LOCK})")
 
 
 def vacuum(connection: Connection, schema: str, table: str, seconds: float, *, analyze: bool, freeze: bool) -> str:

@@ -3,24 +3,28 @@
 import datetime as dt
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import closing
 
 import dagster as dg
 import pytest
 from dagster._core.code_pointer import ModuleCodePointer
+from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.run_coordinator.base import SubmitRunContext
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
 from pc_pipeline.definitions import defs
+from pc_pipeline.defs.coordinator import SURPLUS_TAG
 from pc_pipeline.defs.partitions import camera_day_key
 from pc_pipeline.defs.pools import INFERENCE
 from pc_pipeline.embedded.instance import dagster_environment
 from pc_pipeline.embedded.services import Endpoints
 from pc_pipeline.local_run import report_dead_runs
 from pc_pipeline.settings import Settings
-from pc_pipeline.store.postgres import alone
+from pc_pipeline.store.postgres import alone, connect
 
 MONDAY, TUESDAY, WEDNESDAY = (camera_day_key("door", dt.date(2026, 3, day)) for day in (2, 3, 4))
 COUNTED = ["videos", "raw_detections"]
@@ -79,6 +83,7 @@ def test_of_two_requests_for_the_same_work_one_waits_and_the_other_says_which(qu
     assert queue.standing(first, second) == [QUEUED, CANCELED]
     said = [event.message for event in queue.instance.all_logs(second.run_id) if event.dagster_event]
     assert any(f"run {first.run_id[:8]} waits for {MONDAY} already" in text for text in said)
+    assert queue.instance.get_run_by_id(second.run_id).tags[SURPLUS_TAG] == first.run_id
     other_day, other_work = queue.submit(TUESDAY), queue.submit(MONDAY, job="roll_hours")
     assert queue.standing(other_day, other_work) == [QUEUED, QUEUED]
 
@@ -103,6 +108,21 @@ def test_a_backfill_keeps_its_runs_for_it_calls_a_canceled_one_failed(queue):
     backfill = queue.submit(MONDAY, **{"dagster/backfill": "one"})
     other = queue.submit(MONDAY, **{"dagster/backfill": "two"})
     assert queue.standing(sensor, backfill, other) == [CANCELED, QUEUED, QUEUED]
+
+
+def test_a_code_server_that_is_away_for_a_minute_costs_no_run_its_place(queue, monkeypatch):
+    def away(self, context):
+        raise DagsterUserCodeUnreachableError("Could not reach user code server")
+
+    runs = [queue.submit(key) for key in (MONDAY, TUESDAY)]
+    monkeypatch.setattr(type(queue.instance.run_launcher), "launch_run", away)
+    daemon, limits = QueuedRunCoordinatorDaemon(interval_seconds=1), queue.instance.get_concurrency_config()
+    now = time.time()
+    for seconds in range(0, 61, 11):
+        for run in runs:
+            assert not daemon._dequeue_run(queue.instance, None, run, limits, now + seconds)  # type: ignore[arg-type]
+    assert queue.standing(*runs) == [QUEUED, QUEUED]
+    assert queue.next() == [run.run_id for run in runs]
 
 
 def test_two_count_while_another_rolls_up(queue):
@@ -153,6 +173,29 @@ def test_the_process_beside_the_queue_waits_for_its_turn_at_a_camera_day_and_say
         order.append("first")
     thread.join(30)
     assert order == ["first", "second"] and said == ["waiting: another run is at door|2026-03-02"]
+
+
+def test_who_waits_for_its_turn_waits_on_when_the_server_was_restarted_meanwhile(dsn):
+    order: list[str] = []
+    told = threading.Event()
+
+    def second() -> None:
+        with alone(dsn, MONDAY, lambda line: told.set(), poll_s=0.01):
+            order.append("second")
+
+    with alone(dsn, MONDAY, order.append), closing(connect(dsn)) as other, other.cursor() as cursor:
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert told.wait(30)
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE query LIKE '%try_advisory_lock%'"
+            " AND pid <> pg_backend_pid() AND datname = current_database()"
+            " AND pid NOT IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted)"
+        )
+        assert cursor.fetchall() == [(True,)]
+        order.append("first")
+    thread.join(30)
+    assert order == ["first", "second"]
 
 
 def _started(run: dg.DagsterRun) -> dg.EventLogEntry:

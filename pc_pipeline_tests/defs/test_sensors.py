@@ -10,6 +10,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from pc_pipeline.defs.coordinator import SURPLUS_TAG
 from pc_pipeline.defs.partitions import site
 from pc_pipeline.defs.resources import Pipeline
 from pc_pipeline.defs.rollups.schedules import schedules
@@ -52,9 +53,9 @@ class Site:
             self.instance.add_dynamic_partitions(request.partitions_def_name, request.partition_keys)
         return result
 
-    def make_run(self, request: dg.RunRequest, status: dg.DagsterRunStatus) -> None:
-        """What the daemon makes of a request, and how that ended."""
-        tags = {**request.tags, "dagster/partition": str(request.partition_key)}
+    def make_run(self, request: dg.RunRequest, status: dg.DagsterRunStatus, **more: str) -> None:
+        """What the daemon makes of a request, and how that ended; `more` are tags that came to it."""
+        tags = {**request.tags, "dagster/partition": str(request.partition_key), **more}
         self.instance.create_run_for_job(_nothing, tags=tags, status=status)
 
 
@@ -178,6 +179,13 @@ def test_a_run_that_succeeded_or_was_cancelled_is_not_asked_for_again(camera_sit
     assert keys(camera_site.tick()) == []
 
 
+def test_a_run_that_made_way_for_another_in_the_queue_is_asked_for_again_should_that_have_failed(camera_site):
+    camera_site.put("door_20260301_090000.mp4")
+    (request,) = camera_site.tick().run_requests
+    camera_site.make_run(request, dg.DagsterRunStatus.CANCELED, **{SURPLUS_TAG: "the run of a backfill"})
+    assert keys(camera_site.tick()) == [f"door|{DAY}"]
+
+
 def test_a_file_that_goes_and_comes_back_is_asked_for_each_time(camera_site):
     name = "door_20260301_090000.mp4"
     asked = []
@@ -227,8 +235,10 @@ def test_the_hourly_schedule_asks_for_the_cameras_of_which_something_was_counted
     asked: dict[str, list[str]] = {}
     with dg.instance_for_test() as instance:
         instance.add_dynamic_partitions("cameras", ["back", "door"])
-        world.film(local("2026-03-10 09:00:00"), across(30))
-        world.run(dt.date(2026, 3, 10))
+        for day in (2, 10):
+            world.film(local(f"2026-03-{day:02} 09:00:00"), across(30))
+            world.run(dt.date(2026, 3, day))
+        world.execute("UPDATE stage_ledger SET finished_at = finished_at - interval '11 minutes'")
         for name in ("hours_every_hour", "hours_every_night"):
             found = next(schedule for schedule in schedules if schedule.name == name)
             with dg.build_schedule_context(
@@ -237,5 +247,5 @@ def test_the_hourly_schedule_asks_for_the_cameras_of_which_something_was_counted
                 asked[name] = [str(request.partition_key) for request in found(context)]
     assert asked["hours_every_hour"] == ["door|2026-03-10"]
     assert sorted(asked["hours_every_night"]) == sorted(
-        f"{camera}|2026-03-{day:02}" for camera in ("back", "door") for day in (8, 9)
-    )
+        ["door|2026-03-02", *(f"{camera}|2026-03-{day:02}" for camera in ("back", "door") for day in (8, 9))]
+    ), "and the hours of an old day that nobody made"

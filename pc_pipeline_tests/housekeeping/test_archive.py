@@ -1,6 +1,7 @@
 """What is past its time goes to the archive, row for row, and nothing else changes."""
 
 import datetime as dt
+import errno
 import signal
 from contextlib import closing
 
@@ -138,6 +139,19 @@ def test_a_new_recording_under_an_old_name_is_counted_though_the_old_one_has_exp
     assert len(archived(world, "detections")) == 40
 
 
+def test_a_recording_without_anybody_leaves_nothing_of_the_older_one_in_the_archive(world):
+    of_people = ("tracks", "people_movements")
+    identity = world.film(FILMED, across(30))
+    world.settle()
+    run(world, LATER)
+    assert [len(archived(world, table)) for table in of_people] == [1, 1]
+    assert world.film(FILMED, across(30)[:1]) == identity
+    world.settle()
+    assert world.rows("SELECT entered, exited FROM session_statistics") == [(0, 0)]
+    run(world, LATER)
+    assert [archived(world, table) for table in of_people] == [[], []]
+
+
 def test_a_month_waits_for_videos_that_are_not_counted_to_the_end(world):
     film_two(world)
     world.run(FILMED.date(), (RAW_DETECTIONS, TRACKS))
@@ -192,6 +206,24 @@ def test_what_is_read_back_otherwise_than_it_was_sent_deletes_nothing(world, mon
         patch.setattr(pq.ParquetWriter, "write_table", wrongly)
         with pytest.raises(UserError, match="is not what Postgres sent"):
             run(world)
+    assert len(in_table(world)) == 60
+    run(world)
+    assert len(archived(world, "detections")) == 60
+
+
+def test_a_full_disk_gets_back_at_once_what_was_written_in_vain(world, monkeypatch):
+    load_two(world)
+    table = pq.ParquetWriter.write_table
+
+    def until_it_is_full(self, rows, **options):
+        table(self, rows, **options)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pq.ParquetWriter, "write_table", until_it_is_full)
+        with pytest.raises(UserError, match="no space left for"):
+            run(world)
+    assert [path for path in place_of(world).archive_dir.rglob("*") if path.is_file()] == []
     assert len(in_table(world)) == 60
     run(world)
     assert len(archived(world, "detections")) == 60

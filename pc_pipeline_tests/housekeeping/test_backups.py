@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import asdict, replace
@@ -157,6 +158,25 @@ def test_a_restore_killed_while_it_takes_its_place_leaves_the_old_or_the_new(tmp
     server = Postgres(Path(), tmp_path / "postgres", tmp_path / "log", "", None, ())
     server.prepare()
     assert (server.data / "PG_VERSION").read_text() == ("old" if step < 2 else "new")
+
+
+def test_a_second_restore_keeps_what_the_first_replaced(tmp_path: Path) -> None:
+    for version in ("there was", "first", "second"):
+        new = tmp_path / "postgres.restoring"
+        new.mkdir()
+        (new / "PG_VERSION").write_text(version)
+        restore._take_place(tmp_path, new)
+    found = {folder.name: (folder / "PG_VERSION").read_text() for folder in tmp_path.iterdir()}
+    assert found == {"postgres": "second", "postgres.before": "there was", "postgres.before.2": "first"}
+
+
+def test_what_restores_put_aside_stays_for_a_day(tmp_path: Path) -> None:
+    for name in ("postgres", "postgres.before", "postgres.before.2"):
+        (tmp_path / name).mkdir()
+    backups._remove_put_aside(tmp_path, time.time() + 23 * 3600)
+    assert len([*tmp_path.iterdir()]) == 3
+    backups._remove_put_aside(tmp_path, time.time() + 25 * 3600)
+    assert [path.name for path in tmp_path.iterdir()] == ["postgres"]
 
 
 def _take_place_and_die(new: Path, step: int) -> None:
@@ -404,6 +424,18 @@ def test_wal_that_is_missing_is_told_and_never_passed_over(tmp_path: Path) -> No
     assert restore.plan(tmp_path, None, None, embedded=True).segments == ((1, 8),)
     with pytest.raises(restore.CannotRestore, match="the first moment that can be restored is 2026-03-20 12:00:00 UTC"):
         restore.plan(tmp_path, None, NOW - dt.timedelta(days=11), embedded=True)
+
+
+def test_on_a_new_machine_a_moment_is_of_the_time_zone_that_was_backed_up(home: Settings, tmp_path: Path) -> None:
+    folder = home.home / "backups"
+    folder.mkdir(parents=True)
+    saved(folder, replace(at(10, 3), rows={"videos": 1}))
+    segments(folder, 1, range(3, 5))
+    (folder / at(10).name / "site.yaml").write_text("timezone: America/New_York\n")
+    assert not home.site_file.exists()
+    shown = pc("db", "restore", "--to-time", "2026-03-25 09:00")
+    assert "up to 2026-03-25 09:00:00 EDT" in shown.output
+    assert shown.exit_code == 1, "nobody said yes"
 
 
 def test_a_moment_is_looked_for_on_the_timeline_of_its_day(tmp_path: Path) -> None:

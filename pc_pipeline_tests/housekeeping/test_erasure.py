@@ -1,6 +1,7 @@
 """What is erased on request is gone everywhere, and nothing counts it again."""
 
 import datetime as dt
+import errno
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -120,6 +121,28 @@ def test_video_files_are_deleted_where_that_is_asked_unless_they_are_others_by_n
     assert (done.deleted["video files"], done.deleted["video files left"]) == (2, 1)
     assert inbox.world.count("videos") == 0
     assert inbox.look().days == {}
+
+
+def test_a_video_file_that_cannot_be_deleted_is_named_and_the_erasure_waits_for_it(inbox, tmp_path, monkeypatch):
+    names = ("door_20260301_090000.mp4", "door_20260301_100000.mp4")
+    record(inbox, tmp_path, names)
+    unlink = Path.unlink
+
+    def of_a_read_only_folder(self: Path, missing_ok: bool = False) -> None:
+        if self.name == names[0]:
+            raise OSError(errno.EROFS, "Read-only file system")
+        unlink(self, missing_ok)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", of_a_read_only_folder)
+        with pytest.raises(UserError, match=f"{names[0]} cannot be deleted .Read-only file system."):
+            erase(inbox.world, Wish("door", None, None, True))
+    assert [inbox.path(name).exists() for name in names] == [True, False]
+    last = "FROM erasures ORDER BY erasure_id DESC LIMIT 1"
+    assert inbox.world.rows(f"SELECT state, videos, partitions {last}") == [("running", [], [])]
+    assert finish(inbox.world) == 1
+    assert not inbox.path(names[0]).exists()
+    assert inbox.world.rows(f"SELECT state, files, deleted -> 'video files' {last}") == [("done", [], 2)]
 
 
 def test_hours_that_cannot_be_made_again_are_deleted(world):

@@ -71,6 +71,7 @@ def test_the_site_file_says_how_long(dsn, tmp_path):
         ("  detections: 3 weeks\n", "'3 weeks' is no time to keep rows"),
         ("  detections: 0 days\n", "'0 days' is no time"),
         ("  detection: 3 months\n", "detection"),
+        ("  alert_logs: 13 days\n", "alert_logs are kept too short (13 days) to know what was told already"),
         (
             "  tracks: 1 year\n",
             "people_movements cannot be kept longer (5 years) than the tracks they hang on (1 year)",

@@ -12,6 +12,8 @@ from sqlalchemy.engine import make_url
 
 from pc_pipeline.errors import PostgresUnreachable, UserError
 from pc_pipeline.store.postgres import (
+    FIRST_WAIT_S,
+    RECONNECT_WAIT_S,
     connect,
     in_transaction,
     lock_video,
@@ -91,6 +93,21 @@ def test_a_connection_lost_between_two_transactions_is_replaced_without_a_replay
         kill(dsn, first)
         second, replayed = in_transaction(dsn, server_process)
     assert (second != first, replayed) == (True, 0)
+
+
+def test_a_server_that_was_there_a_moment_ago_is_waited_for_longer_than_one_nobody_has_seen(dsn, monkeypatch):
+    waits = []
+
+    def patient(dsn, wait_s):
+        waits.append(wait_s)
+        return connect(dsn, wait_s)
+
+    monkeypatch.setattr("pc_pipeline.store.postgres.connect", patient)
+    with one_connection():
+        first, _ = in_transaction(dsn, server_process)
+        kill(dsn, first)
+        in_transaction(dsn, server_process)
+    assert waits == [FIRST_WAIT_S, RECONNECT_WAIT_S]
 
 
 def test_a_kept_connection_that_somebody_closed_is_replaced(dsn):

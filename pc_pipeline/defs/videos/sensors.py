@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from pc_pipeline.defs.coordinator import SURPLUS_TAG
 from pc_pipeline.defs.jobs import camera_day
+from pc_pipeline.defs.launcher import report_lost_starts
 from pc_pipeline.defs.partitions import camera_day_key, cameras, site
 from pc_pipeline.defs.resources import Pipeline
 from pc_pipeline.errors import UserError
@@ -87,8 +89,11 @@ def _last_runs(instance: dg.DagsterInstance, sensor: str, keys: Sequence[str]) -
 
 
 def _is_answered(instance: dg.DagsterInstance, sensor: str, key: str, asked: str, last: dg.DagsterRun | None) -> bool:
-    """Whether the last run was asked for the same, and did not fail, or failed as often as is tried."""
-    if last is None or last.tags.get(_ASKED) != asked:
+    """Whether the last run was asked for the same, and did not fail, or failed as often as is tried.
+
+    One that made way for another run in the queue is no answer: the other may have failed.
+    """
+    if last is None or last.tags.get(_ASKED) != asked or SURPLUS_TAG in last.tags:
         return False
     if last.status != dg.DagsterRunStatus.FAILURE:
         return True
@@ -138,6 +143,7 @@ def outstanding_camera_days(context: dg.SensorEvaluationContext, pipeline: Pipel
     from pc_pipeline.stages.runner import outstanding
 
     report_dead_runs(context.instance)
+    report_lost_starts(context.instance)
     known = context.instance.get_dynamic_partitions(cameras.name or "")
     try:
         found = outstanding(pipeline.machine(context), known, Last.examined, _LONGEST_S)
