@@ -143,8 +143,8 @@ def test_files_old_and_late_become_hours_days_and_a_warm_cache_and_nobody_does_a
     assert cached["coverage_seconds"] == 2.0
     shared = ("dashboard_cache", "alerts", "alerts dashboard_cache")
     rolled = {what: times for what, times in running.runs().items() if what not in shared}
-    # What hangs on the two files and nothing else, and none of it more often than a file came. The next day hangs on them
-    # too: it may begin with somebody who was there.
+    # What hangs on the two files and nothing else, and none of it more often than a file came. The next day hangs on
+    # them too: it may begin with somebody who was there.
     assert rolled.keys() == {
         f"camera_day door|{OLD}",
         f"hourly_statistics door|{OLD}",
