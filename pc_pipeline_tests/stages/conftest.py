@@ -35,11 +35,13 @@ def world(worlds: Callable[[], World]) -> World:
 
 @pytest.fixture(scope="session")
 def _inbox(endpoints, _template, tmp_path_factory) -> Iterator[Inbox]:
+    # Another folder's tests may have one of their own.
+    name = f"inbox_{uuid4().hex}"
     with closing(connect(endpoints.postgres_dsn)) as connection:
         connection.autocommit = True
-        connection.cursor().execute(f"CREATE DATABASE inbox TEMPLATE {_template} STRATEGY FILE_COPY")
-        yield Inbox(new_world(make_dsn(endpoints.postgres_dsn, dbname="inbox"), tmp_path_factory.mktemp("inbox")))
-        connection.cursor().execute("DROP DATABASE inbox WITH (FORCE)")
+        connection.cursor().execute(f"CREATE DATABASE {name} TEMPLATE {_template} STRATEGY FILE_COPY")
+        yield Inbox(new_world(make_dsn(endpoints.postgres_dsn, dbname=name), tmp_path_factory.mktemp("inbox")))
+        connection.cursor().execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
