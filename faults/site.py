@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from bench.measure import BenchError
 from faults.recordings import CAMERAS, SITE, CameraDay, record
+from pc_pipeline.defs.jobs import CAMERA_DAY
 from pc_pipeline.embedded.instance import dagster_environment
 from pc_pipeline.embedded.process import Background, wait_until
 from pc_pipeline.embedded.services import endpoints
@@ -26,20 +27,6 @@ from pc_pipeline.store.postgres import in_transaction
 
 T = TypeVar("T")
 CHECKOUT = Path(__file__).resolve().parent.parent
-# What a run of a camera-day materializes, and the hours that follow.
-ASSETS = [
-    "videos",
-    "raw_detections",
-    "camera_events",
-    "detections",
-    "tracks",
-    "track_genders",
-    "run_gender_summary",
-    "track_links",
-    "people_movements",
-    "zone_visits",
-    "session_statistics",
-]
 _BACKFILL = """
 mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
     __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }
@@ -154,7 +141,7 @@ class Site:
         record(self.watch_dir, days)
         self.days += days
         params = {
-            "assetSelection": [{"path": [asset]} for asset in ASSETS],
+            "assetSelection": [{"path": [asset]} for asset in CAMERA_DAY],
             # The dimensions of a multi-partition key in the order of their names: camera, date.
             "partitionNames": [f"{camera}|{date}" for camera, date in days],
         }
@@ -278,7 +265,7 @@ class Site:
         standing.green, standing.told, standing.untold = 0, {}, []
         with self.instance() as instance:
             missing: dict[str, str] = {}
-            for asset in (*ASSETS, "hourly_statistics"):
+            for asset in (*CAMERA_DAY, "hourly_statistics"):
                 key = dg.AssetKey(asset)
                 done = instance.get_materialized_partitions(key)
                 later = _tried_in_vain(instance, key)

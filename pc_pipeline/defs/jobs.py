@@ -2,21 +2,23 @@
 
 import dagster as dg
 
+# What a run of a camera-day materializes.
+CAMERA_DAY = (
+    "videos",
+    "raw_detections",
+    "camera_events",
+    "detections",
+    "tracks",
+    "track_genders",
+    "run_gender_summary",
+    "track_links",
+    "people_movements",
+    "zone_visits",
+    "session_statistics",
+)
 camera_day = dg.define_asset_job(
     "camera_day",
-    selection=dg.AssetSelection.assets(
-        "videos",
-        "raw_detections",
-        "camera_events",
-        "detections",
-        "tracks",
-        "track_genders",
-        "run_gender_summary",
-        "track_links",
-        "people_movements",
-        "zone_visits",
-        "session_statistics",
-    ),
+    selection=dg.AssetSelection.assets(*CAMERA_DAY),
     description="From video files to counts, for one camera-day: only what is outstanding. The rollups follow.",
 )
 roll_hours = dg.define_asset_job(
