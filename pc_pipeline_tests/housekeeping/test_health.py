@@ -137,8 +137,11 @@ def test_the_command_tells_it_all_of_a_real_database_and_exits_as_status_does(ds
     monkeypatch.setenv("PC_REDIS_URL", redis_url)
     shown = CliRunner().invoke(cli, ["status", "--detailed"])
     assert shown.exit_code == 3
-    assert shown.stdout.startswith("2 things want attention:\n  ! Dagster is not running")
+    assert "things want attention:\n  ! Dagster is not running" in shown.stdout
     told = json.loads(CliRunner().invoke(cli, ["status", "--detailed", "--json"]).stdout)
+    # How full this machine's disk is, is its own affair.
+    dagster, backup = [sentence for sentence in told["attention"] if not sentence.startswith("The disk with")]
+    assert "Dagster is not running" in dagster and "backup" in backup
     assert told["results"]["unread"] == {}
     assert told["results"]["database"]["max_connections"] > 90
     assert len(told["results"]["largest"]) == 5
