@@ -163,9 +163,9 @@ def _automation(instance: "dg.DagsterInstance") -> dict[str, list[float]]:
 
 @contextmanager
 def _webserver() -> Iterator[str]:
-    """Dagster's webserver, as `pc up` starts it; the URL of its GraphQL."""
+    """Dagster's webserver with its code beside it; the URL of its GraphQL."""
     port = _choose_port(None)
-    command = ["dagster_webserver", "--host", "127.0.0.1", "--port", f"{port}", "-w", f"{CHECKOUT / 'workspace.yaml'}"]
+    command = ["dagster_webserver", "--host", "127.0.0.1", "--port", f"{port}", "-m", "pc_pipeline.definitions"]
     server = subprocess.Popen(
         [sys.executable, "-m", *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=CHECKOUT
     )

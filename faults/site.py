@@ -42,7 +42,7 @@ KINDS: dict[str, Callable[[str], bool]] = {
     "run worker": lambda command: "multiprocessing.spawn" in command or "multiprocessing.forkserver" in command,
     "daemon": lambda command: "dagster._daemon" in command,
     "webserver": lambda command: "dagster_webserver" in command,
-    "code server": lambda command: "dagster api grpc" in command or "dagster._cli" in command,
+    "code server": lambda command: "embedded.code_server" in command or "dagster api grpc" in command,
 }
 SERVERS = ("postgres", "redis")
 

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,7 +10,8 @@ from pathlib import Path
 
 from faults.findings import Finding, judged
 from faults.recordings import FIRST_DAY, camera_days
-from faults.site import CHECKOUT, Extent, Site, patiently
+from faults.site import Extent, Site, patiently
+from pc_pipeline.embedded.instance import daemon_command
 from pc_pipeline.embedded.process import wait_until
 
 SECONDS = 60.0
@@ -25,7 +25,7 @@ def find(site: Site, extent: Extent) -> Iterator[Finding]:
         environment = Path(f"/proc/{site.processes('daemon')[0]}/environ").read_bytes().split(b"\0")
         with (site.home / "logs" / "second-daemon.log").open("wb") as log:
             second = subprocess.Popen(
-                [sys.executable, "-m", "dagster._daemon", "run", "--workspace", str(CHECKOUT / "workspace.yaml")],
+                daemon_command(),
                 env=dict(os.fsdecode(entry).split("=", 1) for entry in environment if b"=" in entry),
                 stdout=log,
                 stderr=log,

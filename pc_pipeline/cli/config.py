@@ -64,6 +64,7 @@ def apply(file: Path, as_json: bool) -> None:
 
     A line or zone edited under the `valid_from` it had corrects history; a later `valid_from` starts a version.
     """
+    from pc_pipeline.embedded.code_server import answers, reload, socket_path
     from pc_pipeline.embedded.services import services
     from pc_pipeline.store.postgres import in_transaction
     from pc_pipeline.store.registry import apply_site
@@ -72,6 +73,10 @@ def apply(file: Path, as_json: bool) -> None:
     site = load_site(file)
     with replacing(settings.site_file, file), services(settings) as endpoints:
         changes, _ = in_transaction(endpoints.postgres_dsn, lambda connection: apply_site(connection, site))
+    # What runs has read the site file when it started.
+    running = answers(server := socket_path(settings))
+    if running:
+        reload(server)
     if as_json:
         done = [dataclasses.asdict(change) for change in changes]
         click.echo(json.dumps({"file": str(settings.site_file), "changes": done}, indent=2))
@@ -79,6 +84,8 @@ def apply(file: Path, as_json: bool) -> None:
     for change in changes:
         click.echo(f"{change.action} {change.what}" + (f": {change.note}" if change.note else ""))
     click.echo(f"{file} is in force{'' if changes else ' already: nothing changed'}. {_summary(site)}")
+    if running:
+        click.echo("The pipeline that runs has read it anew; runs that go on end with what they began with.")
 
 
 @config.command(epilog="Examples:\n\n\b\n  pc config show\n  pc config show --json")

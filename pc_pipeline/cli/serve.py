@@ -3,18 +3,14 @@
 import os
 import sys
 import time
-from pathlib import Path
 from typing import NoReturn, TextIO
 
 import click
 
+from pc_pipeline.embedded.code_server import SOCKET_VARIABLE, code_server_command, socket_path
 from pc_pipeline.embedded.process import Background
 from pc_pipeline.errors import ServiceError
-from pc_pipeline.settings import CHECKOUT, Settings
-
-WORKSPACE = CHECKOUT / "deploy" / "workspace.yaml"
-# What fits into the kernel's address of a Unix socket.
-_LONGEST_SOCKET = 107
+from pc_pipeline.settings import Settings
 
 
 @click.group(
@@ -47,10 +43,7 @@ def code() -> None:
     lost = prepare_instance()
     if lost:
         click.echo(f"{lost} runs had ended with an earlier code server: reported as failed", err=True)
-    _socket(settings).unlink(missing_ok=True)
-    server = ["-m", "dagster", "code-server", "start", "--socket", str(_socket(settings))]
-    module = ["-m", "pc_pipeline.definitions", "--location-name", "pc_pipeline"]
-    _become([sys.executable, *server, *module], environment, lock)
+    _become(code_server_command(socket_path(settings)), environment, lock)
 
 
 @serve.command(epilog="Example:\n\n\b\n  pc serve webserver --port 3000")
@@ -62,7 +55,7 @@ def webserver(port: int) -> None:
     settings = Settings()
     lock = _hold(settings, "webserver", {"url": f"http://127.0.0.1:{port}"})
     environment = _environment(settings)
-    _become(webserver_command(WORKSPACE, port), environment, lock)
+    _become(webserver_command(port), environment, lock)
 
 
 @serve.command(epilog="Example:\n\n\b\n  pc serve daemon")
@@ -73,7 +66,7 @@ def daemon() -> None:
     settings = Settings()
     lock = _hold(settings, "daemon", {})
     environment = _environment(settings)
-    _become(daemon_command(WORKSPACE), environment, lock)
+    _become(daemon_command(), environment, lock)
 
 
 def _dsn(settings: Settings) -> str:
@@ -100,16 +93,8 @@ def _environment(settings: Settings) -> dict[str, str]:
     from pc_pipeline.embedded.instance import dagster_environment
     from pc_pipeline.embedded.services import Endpoints
 
-    dsn = _dsn(settings)
-    socket = _socket(settings)
-    if len(os.fsencode(socket)) > _LONGEST_SOCKET:
-        raise ServiceError(f"PC_HOME is too long a path for the socket {socket}: choose a shorter one.")
-    return {**os.environ, **dagster_environment(settings, Endpoints(dsn, None)), "PC_CODE_SOCKET": str(socket)}
-
-
-def _socket(settings: Settings) -> Path:
-    """Where the code server answers: in a folder of its user alone, for whoever reaches it can start runs."""
-    return settings.home / "run" / "code.sock"
+    dsn, socket = _dsn(settings), str(socket_path(settings))
+    return {**os.environ, **dagster_environment(settings, Endpoints(dsn, None)), SOCKET_VARIABLE: socket}
 
 
 def _hold(settings: Settings, name: str, about: dict[str, str]) -> TextIO:

@@ -61,7 +61,7 @@ def down(purge: bool) -> None:
 @click.option("--detailed", is_flag=True, help="Also disks, database, queue, jobs, backups; what is wrong comes first.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(detailed: bool, as_json: bool) -> None:
-    """Say what runs, since when and where. Exits 0 when webserver and daemon run, 3 when they do not."""
+    """Say what runs, since when and where. Exits 0 when webserver, daemon and code server run, 3 when they do not."""
     settings = Settings()
     about = describe(settings)
     if detailed:
@@ -95,6 +95,7 @@ def describe(settings: Settings) -> dict[str, Any]:
         "running": dagster is not None,
         "webserver": {"url": dagster["url"], **_since(dagster["webserver"])} if dagster else None,
         "daemon": _since(dagster["daemon"]) if dagster else None,
+        "code_server": _since(dagster["code_server"]) if dagster else None,
         **servers,
         "home": str(settings.home),
         "logs": str(settings.home / "logs"),
@@ -105,12 +106,12 @@ def describe(settings: Settings) -> dict[str, Any]:
 
 
 def _served(settings: Settings) -> dict[str, Any] | None:
-    """What `pc serve` runs here, in the form of `run/ui.json`; None where the webserver or the daemon is missing."""
-    webserver, daemon = (Background(settings.home, name).state() for name in ("webserver", "daemon"))
-    if webserver is None or daemon is None:
+    """What `pc serve` runs here, in the form of `run/ui.json`; None where one of the three is missing."""
+    webserver, daemon, code = (Background(settings.home, name).state() for name in ("webserver", "daemon", "code"))
+    if webserver is None or daemon is None or code is None:
         return None
     folders = {"watch_dir": str(settings.watch_dir), "models_dir": str(settings.models_dir)}
-    return {"url": webserver["url"], "webserver": webserver, "daemon": daemon, **folders}
+    return {"url": webserver["url"], "webserver": webserver, "daemon": daemon, "code_server": code, **folders}
 
 
 def _places(settings: Settings) -> dict[str, str | None]:
@@ -152,6 +153,7 @@ def _show(about: dict[str, Any]) -> None:
     click.echo("up" if about["running"] else "not up (`pc up` starts it)")
     line("Dagster UI", about["webserver"], (about["webserver"] or {}).get("url", ""))
     line("Dagster daemon", about["daemon"], "running")
+    line("code server", about["code_server"], "running")
     for name, label in (("postgres", "Postgres"), ("redis", "Redis")):
         kind = "embedded" if (about[name] or {}).get("embedded") else "yours"
         line(label, about[name], f"{(about[name] or {}).get('place')} ({kind})")

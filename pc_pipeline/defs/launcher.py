@@ -1,7 +1,7 @@
 """Who starts runs: Dagster's own launcher, which also tells whether the process of a run is still there.
 
 `dagster.yaml` names it. A run is a child of the code server that started it, and only that one watches over it. Where
-both die (`kill -9` of the daemon takes its code server along), nobody would know: the run counts as going on for ever,
+both die, nobody would know: the run counts as going on for ever,
 its camera-day and what it holds of a pool wait for it. So the daemon's run monitoring looks at the process itself.
 """
 

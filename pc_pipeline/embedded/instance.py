@@ -3,13 +3,13 @@
 import shutil
 import sys
 from contextlib import closing
-from pathlib import Path
 
 from pc_pipeline.embedded.process import at_once
 from pc_pipeline.embedded.services import Endpoints
 from pc_pipeline.settings import CHECKOUT, Settings
 
 SCHEMA = "dagster"
+_WORKSPACE = CHECKOUT / "workspace.yaml"
 
 
 def dagster_environment(settings: Settings, endpoints: Endpoints) -> dict[str, str]:
@@ -37,15 +37,15 @@ def dagster_environment(settings: Settings, endpoints: Endpoints) -> dict[str, s
     }
 
 
-def webserver_command(workspace: Path, port: int) -> list[str]:
-    """Dagster's webserver over the code locations of a workspace file. On loopback only: it asks nobody for a name."""
+def webserver_command(port: int) -> list[str]:
+    """Dagster's webserver over the code server. On loopback only: it asks nobody for a name."""
     program = [sys.executable, "-m", "dagster_webserver"]
-    return [*program, "--host", "127.0.0.1", "--port", str(port), "--workspace", str(workspace)]
+    return [*program, "--host", "127.0.0.1", "--port", str(port), "--workspace", str(_WORKSPACE)]
 
 
-def daemon_command(workspace: Path) -> list[str]:
-    """Dagster's daemon (schedules, sensors, the run queue) over the code locations of a workspace file."""
-    return [sys.executable, "-m", "dagster._daemon", "run", "--workspace", str(workspace)]
+def daemon_command() -> list[str]:
+    """Dagster's daemon (schedules, sensors, the run queue) over the code server."""
+    return [sys.executable, "-m", "dagster._daemon", "run", "--workspace", str(_WORKSPACE)]
 
 
 def prepare_instance() -> int:

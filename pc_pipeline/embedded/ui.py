@@ -1,4 +1,4 @@
-"""What `pc up` leaves running: Dagster's webserver and daemon, over the services of `PC_HOME`."""
+"""What `pc up` leaves running: Dagster's code server, webserver and daemon, over the services of `PC_HOME`."""
 
 import errno
 import logging
@@ -14,11 +14,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pc_pipeline.embedded.code_server import SOCKET_VARIABLE, answers, code_server_command, socket_path
 from pc_pipeline.embedded.instance import daemon_command, dagster_environment, webserver_command
 from pc_pipeline.embedded.process import Background, Child, StopRequest, last_line, open_log
 from pc_pipeline.embedded.services import Endpoints, embedded, endpoints, ensure_running, services
 from pc_pipeline.errors import ServiceError, UserError
-from pc_pipeline.settings import CHECKOUT, Settings
+from pc_pipeline.settings import Settings
 
 FIRST_PORT = 3000
 POLL_S = 0.5
@@ -30,7 +31,7 @@ log = logging.getLogger("pc_pipeline.ui")
 
 
 def start(settings: Settings, port: int | None) -> dict[str, Any]:
-    """Start Dagster's webserver and daemon where they do not run, wait until the UI answers, and return `run/ui.json`.
+    """Start Dagster where it does not run, wait until the UI answers, and return `run/ui.json`.
 
     Args:
         settings: of this machine.
@@ -68,7 +69,7 @@ def stop(settings: Settings) -> bool:
 
 
 def run(settings: Settings, port: int | None) -> None:
-    """Be the process that `pc up` starts: run webserver and daemon until asked to stop; start again what dies."""
+    """Be the process that `pc up` starts: run Dagster until asked to stop; start again what dies."""
     me = Background(settings.home, "ui")
     held = me.hold()
     if held is None:
@@ -83,14 +84,18 @@ def run(settings: Settings, port: int | None) -> None:
 
 
 class Dagster:
-    """The webserver and the daemon."""
+    """The code server, and the webserver and the daemon that ask it."""
 
     def __init__(self, settings: Settings, found: Endpoints, port: int) -> None:
         self._settings = settings
         self._found = found
         self._url = f"http://127.0.0.1:{port}"
-        workspace = CHECKOUT / "workspace.yaml"
-        self._commands = {"webserver": webserver_command(workspace, port), "daemon": daemon_command(workspace)}
+        self._socket = socket_path(settings)
+        self._commands = {
+            "code_server": code_server_command(self._socket),
+            "webserver": webserver_command(port),
+            "daemon": daemon_command(),
+        }
         self._mark = str(settings.home)
         self._children: dict[str, Child] = {}
 
@@ -102,9 +107,9 @@ class Dagster:
         """
         try:
             _end_leftovers(self._mark)
-            self._launch_missing()
             while not asked and not self._answers():
                 self._require_running()
+                self._launch_missing()
                 time.sleep(POLL_S / 5)
             me.publish(self._about())
             while not asked:
@@ -121,14 +126,15 @@ class Dagster:
             self._stop()
 
     def _environment(self) -> dict[str, str]:
-        return {**os.environ, **dagster_environment(self._settings, self._found), MARK: self._mark}
+        own = {MARK: self._mark, SOCKET_VARIABLE: str(self._socket)}
+        return {**os.environ, **dagster_environment(self._settings, self._found), **own}
 
     def _log(self, name: str) -> Path:
         return self._settings.home / "logs" / f"{name}.log"
 
     def _prepare(self, environment: dict[str, str]) -> None:
         # In a process of its own, for this one stays small without Dagster.
-        with open_log(self._log("daemon")) as output:
+        with open_log(self._log("code_server")) as output:
             done = subprocess.run(
                 [sys.executable, "-P", "-m", "pc_pipeline.embedded.instance"],
                 env=environment,
@@ -136,36 +142,40 @@ class Dagster:
                 stderr=output,
             )
         if done.returncode != 0:
-            raise ServiceError(f"Dagster's tables cannot be made: {last_line(self._log('daemon'))}")
+            raise ServiceError(f"Dagster's tables cannot be made: {last_line(self._log('code_server'))}")
 
     def _launch_missing(self) -> bool:
-        """Start what does not run: whether there was anything.
+        """Start what does not run: whether all is started now. What asks the code server waits until it answers.
 
         Raises:
             UserError: Postgres does not answer, or Dagster's tables cannot be made. The next call tries again.
         """
         for name in [name for name, child in self._children.items() if not child.is_running()]:
-            log.warning("the %s ended; starting it again", name)
+            log.warning("the %s ended; starting it again", name.replace("_", " "))
             self._children.pop(name).stop(STOP_PATIENCE_S)
         missing = [name for name in self._commands if name not in self._children]
-        if not missing:
+        if "code_server" in missing:
+            # Its runs have ended with it, and they are looked for while no daemon starts others.
+            if daemon := self._children.pop("daemon", None):
+                daemon.stop(STOP_PATIENCE_S)
+            missing = ["code_server"]
+        elif not missing or not answers(self._socket):
             return False
         environment = self._environment()
-        if "daemon" in missing:
-            # Its code server and its runs have ended with it, and nobody else knows of those that had not yet begun.
+        if "code_server" in missing:
+            self._socket.unlink(missing_ok=True)
             self._prepare(environment)
         for name in missing:
             self._children[name] = Child(
                 self._commands[name], self._log(name), cwd=self._settings.home, env=environment, own_session=True
             )
-        return True
+        return len(self._children) == len(self._commands)
 
     def _require_running(self) -> None:
         for name, child in self._children.items():
             if not child.is_running():
-                raise ServiceError(
-                    f"Dagster's {name} does not start: {last_line(self._log(name))} (see {self._log(name)})."
-                )
+                named, written = name.replace("_", " "), self._log(name)
+                raise ServiceError(f"Dagster's {named} does not start: {last_line(written)} (see {written}).")
 
     def _follow_services(self) -> None:
         """Start the keeper again if it died; where a server had to take another port, start Dagster again with that."""
@@ -192,7 +202,7 @@ class Dagster:
         }
 
     def _stop(self) -> None:
-        for child in self._children.values():
+        for child in reversed(self._children.values()):
             child.stop(STOP_PATIENCE_S)
 
 

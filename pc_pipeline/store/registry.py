@@ -298,8 +298,7 @@ def apply_site(connection: Connection, site: "SiteConfig") -> list[Change]:
         cursor.execute("SELECT timezone, history_from, name_patterns FROM site")
         before = cursor.fetchone()
         if before != read_at_start:
-            note = "where `pc up` runs, it takes this in when it starts again"
-            changes.append(Change("changed" if before else "added", "time zone, history and name patterns", note))
+            changes.append(Change("changed" if before else "added", "time zone, history and name patterns"))
         cursor.execute("SELECT EXISTS (SELECT FROM videos)")
         (counted,) = cursor.fetchone() or (False,)
         if before and before[0] != site.timezone and counted:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from click.testing import CliRunner, Result
 
@@ -41,8 +42,14 @@ def answers(url: str) -> bool:
         return False
 
 
+def codes(about: dict[str, Any]) -> set[int]:
+    """The processes that hold the pipeline's code: one, but for a moment while it is loaded anew."""
+    children = psutil.Process(about["code_server"]["pid"]).children()
+    return {child.pid for child in children if child.status() != psutil.STATUS_ZOMBIE}
+
+
 @pytest.mark.usefixtures("_home")
-def test_up_status_down() -> None:
+def test_up_status_down(tmp_path: Path) -> None:
     assert pc("status").exit_code == 3
     assert not status()["running"]
 
@@ -61,6 +68,16 @@ def test_up_status_down() -> None:
     assert answers(about["webserver"]["url"])
     assert pc("status").exit_code == 0
     assert "already up" in pc("up").output
+
+    # A site file that is applied is in force at once, and a killed process with the code is replaced.
+    before = codes(about)
+    (tmp_path / "new.yaml").write_text("timezone: Europe/London\ncameras: {door: {}}\n")
+    assert "The pipeline that runs has read it anew" in pc("config", "apply", str(tmp_path / "new.yaml")).output
+    after = codes(about)
+    assert len(after - before) == 1
+    for pid in after:
+        os.kill(pid, signal.SIGKILL)
+    assert wait_until(lambda: len(codes(about) - after) == 1, 60, step_s=0.2)
 
     os.kill(about["webserver"]["pid"], signal.SIGKILL)
     assert wait_until(lambda: status()["webserver"]["pid"] != about["webserver"]["pid"], 10, step_s=0.2)

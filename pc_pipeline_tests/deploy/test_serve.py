@@ -73,7 +73,7 @@ def test_each_becomes_dagsters_process_and_shows_no_secret(home, dsn, monkeypatc
 def test_one_of_each_name_through_exec_and_status_tells(home):
     settings = Settings()
     assert not describe(settings)["running"]
-    with served(home, "daemon") as daemon, served(home, "webserver"):
+    with served(home, "code"), served(home, "daemon") as daemon, served(home, "webserver"):
         assert Background(home, "daemon").pid() == daemon
         again = CliRunner().invoke(cli, ["serve", "daemon"])
         assert isinstance(again.exception, ServiceError)

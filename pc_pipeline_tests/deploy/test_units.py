@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 from click.testing import CliRunner
 
 from pc_pipeline.cli import cli
@@ -65,13 +64,6 @@ def test_every_variable_of_the_environment_file_is_one_that_is_read():
     fields = {f"PC_{name.upper()}" for name in Settings.model_fields}
     assert set(names) <= fields | {"PC_POSTGRES_DSN_FILE", "PC_REDIS_URL_FILE"}
     assert len(names) == len(set(names))
-
-
-def test_the_code_location_has_the_name_that_pc_up_gives_it():
-    """Or sensors and partitions of the one would be unknown to the other."""
-    served = yaml.safe_load((DEPLOY / "workspace.yaml").read_text())["load_from"][0]["grpc_server"]
-    embedded = yaml.safe_load((CHECKOUT / "workspace.yaml").read_text())["load_from"][0]["python_module"]
-    assert served["location_name"] == embedded["location_name"]
 
 
 def test_the_page_names_every_unit_and_every_file_of_deploy():
