@@ -86,7 +86,7 @@ def start_allowed(start: dt.datetime, site: SiteConfig, now: dt.datetime) -> str
     if date < site.history_from:
         return (
             f"It starts on {date}, before this site's history ({site.history_from}): set `history_from` in the site"
-            " file to an earlier date, apply it and restart."
+            " file to an earlier date and run `pc config apply`."
         )
     if date > now.astimezone(site.zone_info).date():
         return f"It starts in the future ({start:%Y-%m-%d %H:%M} UTC): correct the camera's clock and rename the file."

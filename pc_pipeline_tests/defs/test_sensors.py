@@ -1,7 +1,6 @@
 """What the sensors request: each camera-day once, again after a failure, at most a hundred at a time."""
 
 import datetime as dt
-import json
 import os
 import time
 from dataclasses import dataclass
@@ -33,7 +32,6 @@ class Site:
     instance: dg.DagsterInstance
     watch_dir: Path
     dsn: str
-    cursor: str | None = None
 
     def put(self, name: str, size: int = 1, age_s: float = 3600) -> None:
         path = self.watch_dir / name
@@ -42,13 +40,10 @@ class Site:
         os.utime(path, (time.time() - age_s,) * 2)
 
     def tick(self, sensor=sensors.video_files) -> dg.SensorResult:
-        with dg.build_sensor_context(
-            instance=self.instance, cursor=self.cursor, resources={"pipeline": Pipeline()}
-        ) as context:
+        with dg.build_sensor_context(instance=self.instance, resources={"pipeline": Pipeline()}) as context:
             result = sensor(context)
         if isinstance(result, dg.SkipReason):
             return dg.SensorResult(skip_reason=result)
-        self.cursor = result.cursor
         for request in result.dynamic_partitions_requests or []:
             self.instance.add_dynamic_partitions(request.partitions_def_name, request.partition_keys)
         return result
@@ -79,6 +74,7 @@ def camera_site(dsn, tmp_path, monkeypatch):
     for name, value in dagster_environment(Settings(), Endpoints(dsn, None)).items():
         monkeypatch.setenv(name, value)
     in_transaction(dsn, lambda connection: apply_site(connection, site()))
+    monkeypatch.setattr(sensors.Last, "pending", {})
     with dg.DagsterInstance.get() as instance:
         # Otherwise each of a run's dozens of queries opens a connection.
         instance.optimize_for_webserver(statement_timeout=0, pool_recycle=60, max_overflow=20)
@@ -123,14 +119,20 @@ def test_nothing_new_requests_nothing_and_says_so(camera_site):
     assert keys(result) == [] and "nothing new" in result.skip_reason.skip_message
 
 
-def test_a_growing_file_waits_in_the_cursor(camera_site):
+def test_a_camera_of_the_site_file_is_a_partition_before_its_first_video(camera_site):
+    assert keys(camera_site.tick(sensors.outstanding_camera_days)) == []
+    assert camera_site.instance.get_dynamic_partitions("cameras") == ["door"]
+    assert not camera_site.tick(sensors.outstanding_camera_days).dynamic_partitions_requests
+
+
+def test_a_growing_file_waits(camera_site):
     camera_site.put("door_20260301_090000.mp4", age_s=0)
     result = camera_site.tick()
     assert keys(result) == [] and "1 files still growing" in result.skip_reason.skip_message
-    ((path, (size, mtime, seen)),) = json.loads(camera_site.cursor).items()
-    camera_site.cursor = json.dumps({path: [size, mtime, seen - 11]})
+    ((path, (size, mtime, seen)),) = sensors.Last.pending.items()
+    sensors.Last.pending = {path: (size, mtime, seen - 11)}
     assert keys(camera_site.tick()) == [f"door|{DAY}"]
-    assert camera_site.cursor == "{}"
+    assert sensors.Last.pending == {}
 
 
 def test_at_most_a_hundred_are_requested_at_a_time_and_the_others_follow(camera_site):

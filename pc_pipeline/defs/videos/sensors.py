@@ -1,10 +1,9 @@
 """Two sensors: one sees files come, change and go; the other sees what the ledger calls outstanding."""
 
 import datetime as dt
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import dagster as dg
 
@@ -17,7 +16,7 @@ from pc_pipeline.errors import UserError
 from pc_pipeline.ingest.names import one_line
 
 if TYPE_CHECKING:
-    from pc_pipeline.stages.arrivals import Memory
+    from pc_pipeline.stages.arrivals import Memory, Pending
     from pc_pipeline.stages.runner import Examined
 
 MAX_REQUESTS = 100
@@ -37,6 +36,8 @@ class Last:
     """What this process's last ticks left, to make the next ones short. It may be lost."""
 
     look: "Memory | None" = None
+    # Not in the cursor, where months of video that are copied in at once would be megabytes a tick.
+    pending: "ClassVar[Pending]" = {}
     examined: "Mapping[str, Examined] | None" = None
 
 
@@ -108,15 +109,14 @@ def _is_answered(instance: dg.DagsterInstance, sensor: str, key: str, asked: str
     description="Watches the folder cameras record into. A file that has stopped growing asks for its camera-day.",
 )
 def video_files(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> dg.SensorResult | dg.SkipReason:
-    """Request the camera-days of files that are new, changed or gone; the cursor holds the files still growing."""
+    """Request the camera-days of files that are new, changed or gone."""
     from pc_pipeline.stages.arrivals import look
 
-    pending = {path: tuple(facts) for path, facts in json.loads(context.cursor or "{}").items()}
     try:
-        arrivals = look(pipeline.machine(context), site(), pending, dt.datetime.now(dt.UTC), Last.look)
+        arrivals = look(pipeline.machine(context), site(), Last.pending, dt.datetime.now(dt.UTC), Last.look)
     except UserError as error:
         return dg.SkipReason(str(error))
-    Last.look = arrivals.memory
+    Last.look, Last.pending = arrivals.memory, arrivals.pending
     requests = _requests(context.instance, video_files.name, arrivals.days.items(), _QUEUED)
     known = context.instance.get_dynamic_partitions(cameras.name or "") if arrivals.days else []
     new = sorted({camera for camera, _ in arrivals.days} - set(known))
@@ -125,7 +125,6 @@ def video_files(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> dg.S
     return dg.SensorResult(
         run_requests=requests,
         dynamic_partitions_requests=[cameras.build_add_request(new)] if new else [],
-        cursor=json.dumps(arrivals.pending),
         skip_reason=None if requests else f"nothing new; {len(arrivals.pending)} files still growing",
     )
 
@@ -138,7 +137,7 @@ def video_files(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> dg.S
     " or a run died.",
 )
 def outstanding_camera_days(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> dg.SensorResult | dg.SkipReason:
-    """Request the camera-days whose fingerprints are not what they should be now."""
+    """Request the camera-days whose fingerprints are not what they should be now; new cameras become partitions."""
     from pc_pipeline.local_run import report_dead_runs
     from pc_pipeline.stages.runner import outstanding
 
@@ -150,9 +149,13 @@ def outstanding_camera_days(context: dg.SensorEvaluationContext, pipeline: Pipel
     except UserError as error:
         return dg.SkipReason(str(error))
     Last.examined = found.examined
+    new = sorted(set(site().cameras) - set(known))
     if found.left:
         context.log.info(f"no time for {len(found.left)} cameras; they come first at the next tick")
     requests = _requests(context.instance, outstanding_camera_days.name, sorted(found.days.items()), _RUNNING)
     return dg.SensorResult(
-        run_requests=requests, skip_reason=None if requests else "; ".join(found.problems) or "nothing is outstanding"
+        run_requests=requests,
+        # Before their first file comes too: somebody may want to backfill what is copied in.
+        dynamic_partitions_requests=[cameras.build_add_request(new)] if new else [],
+        skip_reason=None if requests else "; ".join(found.problems) or "nothing is outstanding",
     )
