@@ -16,7 +16,18 @@ from pc_pipeline.settings import Settings
 from pc_pipeline.store.migrate import migrate
 from pc_pipeline.store.postgres import connect
 
-_FOREIGN = ("PC_WATCH_DIR", "DAGSTER_HOME", "PGPASSWORD")
+# What would lead a benchmark to somebody's servers, videos, archive or backups; models and samples are wanted.
+FOREIGN = (
+    "PC_WATCH_DIR",
+    "PC_ARCHIVE_DIR",
+    "PC_BACKUP_DIR",
+    "PC_POSTGRES_DSN",
+    "PC_POSTGRES_DSN_FILE",
+    "PC_REDIS_URL",
+    "PC_REDIS_URL_FILE",
+    "DAGSTER_HOME",
+    "PGPASSWORD",
+)
 
 
 @dataclass(frozen=True)
@@ -74,7 +85,7 @@ class Workbench:
 @contextmanager
 def workbench() -> Iterator[Workbench]:
     """The services in a folder of their own, whatever else runs on this machine."""
-    for name in _FOREIGN:
+    for name in FOREIGN:
         os.environ.pop(name, None)
     with tempfile.TemporaryDirectory(prefix="pc_bench_", ignore_cleanup_errors=True) as scratch:
         folder = Path(scratch)

@@ -12,10 +12,9 @@ import click
 from rich.console import Console
 
 from bench.measure import BenchError, NotHere
+from bench.workbench import FOREIGN
 from faults.findings import AREAS, Finding, write
 from faults.site import Extent, Site
-
-_FOREIGN = ("PC_HOME", "PC_WATCH_DIR", "PC_POSTGRES_DSN", "PC_REDIS_URL", "DAGSTER_HOME", "PGPASSWORD")
 
 
 @click.command(
@@ -35,7 +34,7 @@ def main(only: str, seed: int, times: int, days: int, port: int, keep: bool, dry
     unknown = sorted(set(areas) - set(AREAS))
     if unknown:
         raise click.UsageError(f"ONLY names {', '.join(unknown)}; areas are {', '.join(AREAS)}.")
-    for name in _FOREIGN:
+    for name in ("PC_HOME", *FOREIGN):
         os.environ.pop(name, None)
     os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
     console, findings, done, broken = Console(stderr=True), [], [], []

@@ -45,6 +45,9 @@ KINDS: dict[str, Callable[[str], bool]] = {
     "code server": lambda command: "embedded.code_server" in command or "dagster api grpc" in command,
 }
 SERVERS = ("postgres", "redis")
+# Longer than the longest that Dagster waits for a run to start.
+STANDSTILL_S = 420.0
+LONGEST_S = 1800.0
 
 
 @dataclass(frozen=True)
@@ -248,13 +251,19 @@ class Site:
             ]
         return going, outstanding(self.dsn(), self.home, self.watch_dir)
 
-    def settle(self, limit_s: float) -> Standing:
-        """Wait until nothing goes on and nothing is outstanding, at two looks; then how every camera-day stands."""
-        started, quiet, going, left = time.monotonic(), 0, ["everything"], ["everything"]
-        while quiet < 2 and time.monotonic() - started < limit_s:
+    def settle(self) -> Standing:
+        """Wait until nothing goes on and nothing is outstanding, at two looks; then how every camera-day stands.
+
+        How long that takes is the machine's affair; that for `STANDSTILL_S` nothing changes is ours.
+        """
+        started, quiet, last = time.monotonic(), 0, (["everything"], ["everything"])
+        changed = started
+        while quiet < 2 and time.monotonic() - changed < STANDSTILL_S and time.monotonic() - started < LONGEST_S:
             time.sleep(3)
-            going, left = patiently(self.at_rest)
-            quiet = 0 if going or left else quiet + 1
+            now = patiently(self.at_rest)
+            changed, last = (changed, last) if now == last else (time.monotonic(), now)
+            quiet = 0 if any(now) else quiet + 1
+        going, left = last
         standing = Standing(time.monotonic() - started, hanging=going, outstanding=left)
         patiently(lambda: self._stand(standing))
         return standing

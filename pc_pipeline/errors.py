@@ -37,6 +37,10 @@ class PostgresUnreachable(UserError):
     """No connection to Postgres, at start or after every retry."""
 
 
+class NoSpace(UserError):
+    """A server has no room left on its disk."""
+
+
 class SchemaOutdated(UserError):
     """The database's schema is not the one this code was written for."""
 

@@ -4,15 +4,21 @@ The runs, their logs and materializations stand in the same Dagster instance tha
 """
 
 import datetime as dt
+import io
+import logging
 import os
+import traceback
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pc_pipeline.embedded.process import disk_full, open_log
 from pc_pipeline.embedded.services import Endpoints
+from pc_pipeline.errors import NoSpace, ServiceError
+from pc_pipeline.run_tags import PARTITION, PROCESS
 from pc_pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -20,7 +26,6 @@ if TYPE_CHECKING:
 
 CameraDay = tuple[str, dt.date]
 
-_PROCESS_TAG = "pc/process"
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 # Each round can make the neighbours of what it ran outstanding; chains end after a file or two.
 _MAX_ROUNDS = 8
@@ -40,11 +45,14 @@ class Outcome:
 @contextmanager
 def dagster_instance(settings: Settings, endpoints: Endpoints) -> "Iterator[dg.DagsterInstance]":
     """The Dagster instance of `PC_HOME`; runs whose process has died are reported as failed first."""
-    from pc_pipeline.embedded.instance import dagster_environment
+    from pc_pipeline.embedded.instance import dagster_environment, make_tables
 
     os.environ.update(dagster_environment(settings, endpoints))
     import dagster as dg
 
+    # Otherwise Dagster's tries to reach Postgres again go to stderr, each with all of SQLAlchemy's words.
+    logging.getLogger().addHandler(logging.NullHandler())
+    make_tables()
     with dg.DagsterInstance.get() as instance:
         # Otherwise each of the hundreds of queries of a run opens a connection. A young one is not yet lost.
         instance.optimize_for_webserver(statement_timeout=0, pool_recycle=_CONNECTION_S, max_overflow=20)
@@ -75,7 +83,7 @@ def report_dead_runs(instance: "dg.DagsterInstance") -> int:
     unfinished = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.NOT_STARTED]
     dead = 0
     for run in instance.get_runs(dg.RunsFilter(statuses=unfinished)):
-        pid, _, started = run.tags.get(_PROCESS_TAG, "").partition(" ")
+        pid, _, started = run.tags.get(PROCESS, "").partition(" ")
         if pid and _started(int(pid)) != started:
             instance.report_run_failed(run, "The process of this run was ended; what it had finished is kept.")
             if instance.event_log_storage.supports_global_concurrency_limits:
@@ -151,7 +159,7 @@ def _in_the_way(instance: "dg.DagsterInstance", key: str) -> str:
     from pc_pipeline.defs.pools import INFERENCE
 
     going = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
-    others = instance.get_runs(dg.RunsFilter(statuses=going, tags={"dagster/partition": key}), limit=1)
+    others = instance.get_runs(dg.RunsFilter(statuses=going, tags={PARTITION: key}), limit=1)
     if others:
         return f": waiting for run {others[0].run_id[:8]}, which is at it"
     if instance.event_log_storage.supports_global_concurrency_limits:
@@ -192,6 +200,23 @@ def _days_without_daily(pipeline: Any, cameras: set[str]) -> set[CameraDay]:
     return in_transaction(pipeline.machine().dsn, read)[0]
 
 
+@contextmanager
+def _aside(log: Path) -> Iterator[None]:
+    """What is said on stderr, such as by Dagster of events that it cannot store, and the stack trace of what is raised
+    go to a log, as far as there is room for it."""
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            yield
+    except Exception:
+        traceback.print_exc(file=said)
+        raise
+    finally:
+        if said.getvalue():
+            with suppress(OSError), open_log(log) as file:
+                file.write(said.getvalue().encode(errors="replace"))
+
+
 def execute(
     instance: "dg.DagsterInstance",
     job: Any,
@@ -200,27 +225,40 @@ def execute(
     say: Callable[[str], None],
     outcome: Outcome | None = None,
 ) -> str | None:
-    """Run a job's partition here and say which checks fail; the sentence of what failed, if anything did."""
-    result = job.execute_in_process(
-        instance=instance,
-        partition_key=key,
-        run_config=_QUIET,
-        raise_on_error=False,
-        tags={_PROCESS_TAG: _this_process()},
-        resources={"pipeline": pipeline},
-    )
+    """Run a job's partition here and say which checks fail; the sentence of what failed, if anything did.
+
+    Raises:
+        ServiceError: it failed, and the disk of PC_HOME is full, where no later run comes further.
+        NoSpace: so is Postgres's.
+    """
+    from pc_pipeline.store.postgres import NO_ROOM, in_a_sentence
+
+    home = Settings().home
+    with _aside(home / "logs" / "runs.log"):
+        result = job.execute_in_process(
+            instance=instance,
+            partition_key=key,
+            run_config=_QUIET,
+            raise_on_error=False,
+            tags={PROCESS: _this_process()},
+            resources={"pipeline": pipeline},
+        )
     for check in result.get_asset_check_evaluations():
         if not check.passed:
             say(f"check {check.check_name} failed for {check.description or f'{key}: see its metadata'}")
     if result.success:
         return None
+    if full := disk_full(home):
+        raise ServiceError(full)
     sentences = [
         failure.user_failure_data.description
         if failure.user_failure_data
-        else (failure.error.cause or failure.error).message.strip()
+        else in_a_sentence((failure.error.cause or failure.error).message.strip())
         for failure in (event.step_failure_data for event in result.all_events if event.is_step_failure)
         if failure.user_failure_data or failure.error
     ]
+    if any(NO_ROOM in sentence for sentence in sentences):
+        raise NoSpace(f"Postgres: {NO_ROOM}")
     sentence = "; ".join(sentences) or f"run {result.run_id} failed"
     if outcome is not None:
         outcome.failures.append(sentence)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import table
+from bench import table, workbench
 from bench.measure import BenchError, Row, paired, process, row
 from bench.wanted import AREAS, WANTED
+from pc_pipeline.settings import _SECRETS, Settings
 
 _README = "Ahead.\n<!-- table: written by `make bench` -->\n<!-- end of table -->\nBehind.\n"
 _WANTED = {("load", "rows"): "≥ 0.9", ("start", "import"): "≤ 1.3", ("gpu", "batch of 8"): ""}
@@ -51,3 +52,8 @@ def test_a_process_that_fails_is_one_sentence():
 def test_every_area_can_be_measured_and_has_rows():
     assert {area for area, _ in WANTED} == set(AREAS)
     assert all(callable(import_module(f"bench.areas.{area}").measure) for area in AREAS)
+
+
+def test_a_benchmark_is_led_to_nothing_of_the_site_around_it():
+    named = {f"PC_{name.upper()}" for name in Settings.model_fields} | {f"PC_{name.upper()}_FILE" for name in _SECRETS}
+    assert named - set(workbench.FOREIGN) == {"PC_HOME", "PC_MODELS_DIR", "PC_SAMPLES_DIR"}, "the first is its own"

@@ -15,7 +15,6 @@ from pc_pipeline.embedded.instance import daemon_command
 from pc_pipeline.embedded.process import wait_until
 
 SECONDS = 60.0
-SETTLING_S = 240.0
 
 
 def find(site: Site, extent: Extent) -> Iterator[Finding]:
@@ -41,7 +40,7 @@ def find(site: Site, extent: Extent) -> Iterator[Finding]:
             except subprocess.TimeoutExpired:
                 os.killpg(second.pid, signal.SIGKILL)
                 second.wait()
-        standing = site.settle(SETTLING_S)
+        standing = site.settle()
         at_once = patiently(lambda: _at_once(site))
         yield Finding(
             "daemons",

@@ -9,8 +9,6 @@ from faults.findings import Finding, judged
 from faults.recordings import FIRST_DAY, camera_days
 from faults.site import Extent, Site
 
-SETTLING_S = 300.0
-
 
 def find(site: Site, extent: Extent) -> Iterator[Finding]:
     """A backfill of four camera-days; so many times each a file is replaced by another with its name, is written over
@@ -23,7 +21,7 @@ def find(site: Site, extent: Extent) -> Iterator[Finding]:
         for fault in faults:
             time.sleep(site.rng.uniform(0.2, 3))
             fault(site, site.rng.choice(paths), paths)
-        standing = site.settle(SETTLING_S)
+        standing = site.settle()
         wrong = site.query("SELECT path, reason FROM source_files WHERE status NOT IN ('registered', 'duplicate')")
         for path, reason in wrong:
             site.say(f"  left: {path}: {reason}")

@@ -13,7 +13,6 @@ FAULTS = (*KINDS, *SERVERS)
 LONGEST_PAUSE_S = 4.0
 # After that the kills that are left are not made, so that the whole stays bounded.
 KILLING_S = 420.0
-SETTLING_S = 600.0
 
 
 def find(site: Site, extent: Extent) -> Iterator[Finding]:
@@ -36,7 +35,7 @@ def find(site: Site, extent: Extent) -> Iterator[Finding]:
                 site.backfill(camera_days(first.fromordinal(first.toordinal() + days), 1))
                 days += 1
                 kinds.append(kind)
-        standing = site.settle(SETTLING_S)
+        standing = site.settle()
         for kind in FAULTS:
             made = f"{killed[kind]} of {extent.times} made, at random moments"
             yield Finding("kill", f"`kill -9` of the {kind}", killed[kind], made, killed[kind] > 0)

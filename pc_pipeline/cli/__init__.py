@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from pc_pipeline.errors import UserError
+from pc_pipeline.errors import NoSpace, PostgresUnreachable, ServiceError, UserError
 
 COMMANDS = {
     "up": ("services", "Start the services and the Dagster UI."),
@@ -66,9 +66,29 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run `pc`; a user's mistake is one sentence on stderr and an exit code, never a stack trace."""
+    """Run `pc`; what a user can mend is one sentence on stderr and an exit code, never a stack trace."""
     try:
         cli(standalone_mode=True)
-    except UserError as error:
-        click.echo(f"pc: {error}", err=True)
-        sys.exit(error.exit_code)
+    except Exception as error:
+        sentence = _sentence(error)
+        if sentence is None:
+            raise
+        click.echo(f"pc: {sentence}", err=True)
+        sys.exit(error.exit_code if isinstance(error, UserError) else UserError.exit_code)
+
+
+def _sentence(error: Exception) -> str | None:
+    """What is wrong and what to do now; None where it is a defect, which keeps its stack trace.
+
+    On a full disk each fails in its own words, Dagster and the embedded Postgres most of all: then it is the disk.
+    """
+    if isinstance(error, UserError) and not isinstance(error, NoSpace | PostgresUnreachable | ServiceError):
+        return str(error)
+    from pc_pipeline.embedded.process import disk_full
+    from pc_pipeline.settings import Settings
+    from pc_pipeline.store.postgres import told
+
+    settings = Settings()
+    # A Postgres of the user's own stands on a disk of its own.
+    full = disk_full(settings.home) if not isinstance(error, UserError) or settings.postgres_dsn is None else None
+    return full or (str(error) if isinstance(error, UserError) else told(error))

@@ -15,7 +15,7 @@ from pc_pipeline.errors import UserError
 from pc_pipeline.settings import Settings
 
 if TYPE_CHECKING:
-    from pc_pipeline.housekeeping.archive import Gone, Place
+    from pc_pipeline.housekeeping.archive import Gone, Place, Report
     from pc_pipeline.housekeeping.erasure import Everywhere
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="The answer as JSON.")
@@ -63,16 +63,22 @@ def run(dry_run: bool, as_json: bool) -> None:
     """Export what is past its time, compare the files with the tables, and delete it there.
 
     Whole months go. It may be killed at any moment: every row is in its table or in the archive, and the next run
-    finishes what was begun. Erasures that were left unfinished are finished first.
+    finishes what was begun. Erasures that were left unfinished are finished first; the exit code is 1 where one still
+    is not.
     """
     from pc_pipeline.housekeeping import archive as housekeeping
-    from pc_pipeline.housekeeping.erasure import finish_all
+    from pc_pipeline.housekeeping.erasure import Finished, finish_all
 
-    now = dt.datetime.now(dt.UTC)
+    now, erasures = dt.datetime.now(dt.UTC), Finished(0, [])
     with everywhere() as places:
         if not dry_run:
-            finish_all(places, now, _to_stderr)
+            erasures = finish_all(places, now, _to_stderr)
         report = housekeeping.run(places.place, now, _to_stderr, dry_run=dry_run)
+    _show_report(report, as_json, dry_run=dry_run)
+    erasures.require_all()
+
+
+def _show_report(report: "Report", as_json: bool, *, dry_run: bool) -> None:
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(report), indent=2, default=str))
         return
@@ -81,9 +87,10 @@ def run(dry_run: bool, as_json: bool) -> None:
     if not report.gone:
         click.echo("nothing is past its time")
     if report.raw_files:
-        click.echo(f"raw detections: {report.raw_files:,} files removed")
+        click.echo(f"raw detections: {report.raw_files:,} files {'would be ' if dry_run else ''}removed")
     if report.rewritten:
-        click.echo(f"{report.rewritten:,} files of the archive written anew, without videos that were removed")
+        done = "would be written" if dry_run else "written"
+        click.echo(f"{report.rewritten:,} files of the archive {done} anew, without videos that were removed")
 
 
 def _line(gone: "Gone") -> str:

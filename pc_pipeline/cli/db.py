@@ -17,7 +17,7 @@ from pc_pipeline.settings import Settings
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-    from pc_pipeline.housekeeping.backups import Backup
+    from pc_pipeline.housekeeping.manifests import Backup
     from pc_pipeline.ingest.site import SiteConfig
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="The answer as JSON.")
@@ -171,10 +171,15 @@ def maintain(minutes: float, dry_run: bool, as_json: bool) -> None:
 @db.command(
     "purge-events", epilog="Examples:\n\n\b\n  pc db purge-events --dry-run\n  pc db purge-events --keep-days 14"
 )
-@click.option("--keep-days", type=click.IntRange(min=1), default=30, show_default=True, help="Days that runs keep all.")
+@click.option(
+    "--keep-days",
+    type=click.IntRange(min=1),
+    show_default="`retention` in the site file",
+    help="Days that runs keep all.",
+)
 @click.option("--dry-run", is_flag=True, help="Delete nothing; say what would go.")
 @AS_JSON
-def purge_events(keep_days: int, dry_run: bool, as_json: bool) -> None:
+def purge_events(keep_days: int | None, dry_run: bool, as_json: bool) -> None:
     """Delete what old runs left in Dagster's event log, and their output in PC_HOME/dagster/storage.
 
     Dagster still knows afterwards what is materialized, what failed, and how the checks stand. The job
@@ -190,7 +195,7 @@ def purge_events(keep_days: int, dry_run: bool, as_json: bool) -> None:
         {"dry_run": dry_run, **purged.as_json()},
         as_json,
         lambda: [
-            f"{purged.old_runs:,} runs are older than {keep_days} days; {done}:",
+            f"{purged.old_runs:,} runs ended before {purged.before:%Y-%m-%d %H:%M} UTC; {done}:",
             f"  {purged.events:,} events ({purged.event_bytes / 1e6:,.1f} MB)",
             f"  {purged.runs:,} runs, {purged.check_results:,} results of checks",
             f"  {purged.log_folders:,} folders of output ({purged.log_bytes / 1e6:,.1f} MB)",
@@ -238,15 +243,18 @@ def backup(as_json: bool) -> None:
 def backups(verify: bool, as_json: bool) -> None:
     """List the backups, the oldest first, and how far the WAL archived since reaches without a gap.
 
-    The exit code is 1 where a file or WAL is missing, or (with --verify) damaged. No database need run.
+    The exit code is 1 where a backup cannot be read, a file or WAL is missing, or (with --verify) damaged. No database
+    need run.
     """
     from pc_pipeline.housekeeping import archived_wal, restore
     from pc_pipeline.housekeeping import backups as made
     from pc_pipeline.housekeeping.archived_wal import read_archive
+    from pc_pipeline.housekeeping.manifests import look
 
     settings = Settings()
-    folder = made.backup_folder(settings, _site(settings).backups)
-    found = made.backups(folder)
+    folder = _own_folder(settings)
+    everything = look(folder)
+    found = everything.backups
     check = made.verify if verify else made.absent_files
     problems = {one.name: check(folder, one) for one in found}
     clusters = {one.system_identifier for one in found if one.system_identifier}
@@ -255,7 +263,7 @@ def backups(verify: bool, as_json: bool) -> None:
     problems["WAL"] = [f"{path} is damaged" for path in damaged]
     since = {one.name: restore.reach(archives[one.system_identifier], one) for one in found if one.system_identifier}
     rows = [{**_backup_row(one), **since.get(one.name, {}), "problems": problems[one.name]} for one in found]
-    wrong = [sentence for sentences in problems.values() for sentence in sentences]
+    wrong = [*everything.unreadable.values(), *(line for sentences in problems.values() for line in sentences)]
     wrong += [row["wal_gap"] for row in rows[-1:] if row.get("wal_gap")]
     wal_bytes = archived_wal.size(folder)
     told = {"folder": str(folder), "wal_bytes": wal_bytes, "backups": rows, "problems": wrong}
@@ -294,19 +302,19 @@ def restore(name: str | None, to_time: str | None, into: Path | None, yes: bool,
     server of your own the tables are replaced by those of the last dump, or BACKUP, in one transaction. docs/backup.md
     is the whole way.
     """
-    from pc_pipeline.housekeeping import backups as made
     from pc_pipeline.housekeeping import restore as back
+    from pc_pipeline.housekeeping.manifests import BASE
 
     if name and to_time:
         raise ConfigError("name a backup or --to-time, not both")
     settings = Settings()
-    folder = made.backup_folder(settings, _site(settings).backups)
+    folder = _own_folder(settings)
     target = settings if into is None else Settings(home=into, postgres_dsn=None, redis_url=None)
     if into and (target.home / "services" / "postgres").exists():
         raise ConfigError(f"there is a database in {target.home} already: name an empty folder with --into")
     moment = _moment_given(to_time, _zone(settings, folder)) if to_time else None
     wanted = back.plan(folder, name, moment, embedded=target.postgres_dsn is None)
-    if wanted.backup.kind == made.BASE and target.postgres_dsn is not None:
+    if wanted.backup.kind == BASE and target.postgres_dsn is not None:
         raise ConfigError(f"{wanted.backup.name} is of the embedded PostgreSQL: unset PC_POSTGRES_DSN, or use --into")
     until = (
         (f"{moment:%Y-%m-%d %H:%M:%S %Z}" if moment else "the last moment there is") if wanted.replays else "its end"
@@ -319,7 +327,7 @@ def restore(name: str | None, to_time: str | None, into: Path | None, yes: bool,
     def say(line: str) -> None:
         click.echo(line, err=True)
 
-    if wanted.backup.kind == made.BASE:
+    if wanted.backup.kind == BASE:
         done = back.restore_base(target, folder, wanted, say)
         with services(target) as endpoints:  # it answers, with the schema of this version
             notes = back.empty_cache(endpoints.redis_url)
@@ -357,12 +365,27 @@ def _site(settings: Settings) -> "SiteConfig":
     return load_site(settings.site_file) if settings.site_file.exists() else SiteConfig(timezone="UTC")
 
 
+def _own_folder(settings: Settings) -> Path:
+    """The folder of this site's backups.
+
+    Raises:
+        ConfigError: those in it are another database's.
+    """
+    from pc_pipeline.housekeeping.backups import backup_folder
+    from pc_pipeline.housekeeping.manifests import of_another
+
+    folder = backup_folder(settings, _site(settings).backups)
+    if another := of_another(settings, folder):
+        raise ConfigError(another)
+    return folder
+
+
 def _zone(settings: Settings, folder: Path) -> "ZoneInfo":
     """The site's time zone; on a new machine, which has no site file yet, that of the last backup's."""
-    from pc_pipeline.housekeeping.backups import backups as made
+    from pc_pipeline.housekeeping.manifests import look
     from pc_pipeline.ingest.site import load_site
 
-    kept = [file for one in made(folder) if (file := folder / one.name / "site.yaml").exists()]
+    kept = [file for one in look(folder).backups if (file := folder / one.name / "site.yaml").exists()]
     return load_site(kept[-1]).zone_info if kept and not settings.site_file.exists() else _site(settings).zone_info
 
 

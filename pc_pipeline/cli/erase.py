@@ -67,7 +67,9 @@ def erase(
             _show_all(in_transaction(place.dsn, store.erasures)[0], as_json)
             return
         if finish:
-            click.echo(f"{erasure.finish_all(places, now, _to_stderr)} erasures finished")
+            finished = erasure.finish_all(places, now, _to_stderr)
+            click.echo(f"{finished.done} erasures finished")
+            finished.require_all()
             return
         wish = erasure.wished(place, camera, first, last, video_files=video_files)
         shown = erasure.preview(place, wish)
@@ -97,7 +99,8 @@ def _show_preview(shown: "Preview", as_json: bool) -> None:
         click.echo(json.dumps(dataclasses.asdict(shown), indent=2, default=str))
         return
     for video in shown.videos:
-        click.echo(f"{video.camera} {video.started_at:%Y-%m-%d %H:%M:%S} UTC  {video.path}")
+        note = "" if video.ended_at else "  (not counted yet)"
+        click.echo(f"{video.camera} {video.started_at:%Y-%m-%d %H:%M:%S} UTC  {video.path}{note}")
     for table, count in shown.rows.items():
         if count:
             click.echo(f"{table:<20} {count:>12,} rows")

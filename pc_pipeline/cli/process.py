@@ -3,6 +3,7 @@
 import datetime as dt
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -244,7 +245,7 @@ def _run(
     outcome = local_run.Outcome()
     problems: list[tuple[str, str, str]] = [(path, "refused", reason) for path, reason in refused.items()]
     if days:
-        with local_run.dagster_instance(settings, endpoints) as instance, bars(quiet) as (show, say):
+        with bars(quiet) as (show, say), local_run.dagster_instance(settings, endpoints) as instance:
             outcome = local_run.run_camera_days(instance, days, show=show, say=say, resource=resource)
     asked = {str(video.path): video for video in given}
     doubts = [(str(video.path), video.doubt) for video in given if video.doubt]
@@ -292,7 +293,9 @@ def bars(quiet: bool) -> Iterator[tuple[Any, Any]]:
         BarColumn(),
         TextColumn("{task.percentage:>3.0f}%  {task.fields[rate]}"),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        # The stderr of now: while a run goes on, what is said there goes to its log (`local_run.execute`).
+        console=Console(file=sys.stderr),
+        redirect_stderr=False,
     )
     tasks: dict[str, Any] = {}
 
@@ -349,7 +352,7 @@ def run_watched(settings: Settings, endpoints: "Endpoints", *, quiet: bool = Fal
     days = set(look(machine, applied, {}, later).days)
     for camera in applied.cameras:
         days |= {(camera, date) for date in outstanding_days(machine, camera, rollups=False)}
-    with local_run.dagster_instance(settings, endpoints) as instance, bars(quiet) as (show, say):
+    with bars(quiet) as (show, say), local_run.dagster_instance(settings, endpoints) as instance:
         outcome = local_run.run_camera_days(instance, days, show=show, say=say)
     if outcome.failures:
         raise UserError("; ".join(outcome.failures))

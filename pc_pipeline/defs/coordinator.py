@@ -9,12 +9,9 @@ from typing import Any
 from dagster import DagsterRun, DagsterRunStatus, RunsFilter
 from dagster._core.run_coordinator.base import SubmitRunContext
 from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
-from dagster._core.storage.tags import BACKFILL_ID_TAG, PARTITION_NAME_TAG
 
-from pc_pipeline.defs.pools import INFERENCE, INFERENCE_TAG
-
-SURPLUS_TAG = "pc/surplus"
-"""Stands on a run that was taken out of the queue for another: the id of that one."""
+from pc_pipeline import run_tags
+from pc_pipeline.defs.pools import INFERENCE
 
 
 class OneWaiting(QueuedRunCoordinator[Any]):
@@ -28,15 +25,15 @@ class OneWaiting(QueuedRunCoordinator[Any]):
         concurrency = context.dagster_run.run_op_concurrency
         if concurrency and INFERENCE in (concurrency.all_pools or ()):
             # A limit of the queue asks for a tag; runs of a UI's selection have none of a job's.
-            self._instance.add_run_tags(context.dagster_run.run_id, {INFERENCE_TAG: "yes"})
+            self._instance.add_run_tags(context.dagster_run.run_id, {run_tags.INFERENCE: "yes"})
         run = super().submit_run(context)
-        if run.status == DagsterRunStatus.QUEUED and run.tags.get(PARTITION_NAME_TAG):
-            self._cancel_surplus(run.tags[PARTITION_NAME_TAG])
+        if run.status == DagsterRunStatus.QUEUED and run.tags.get(run_tags.PARTITION):
+            self._cancel_surplus(run.tags[run_tags.PARTITION])
             return self._instance.get_run_by_id(run.run_id) or run
         return run
 
     def _cancel_surplus(self, partition: str) -> None:
-        filters = RunsFilter(statuses=[DagsterRunStatus.QUEUED], tags={PARTITION_NAME_TAG: partition})
+        filters = RunsFilter(statuses=[DagsterRunStatus.QUEUED], tags={run_tags.PARTITION: partition})
         # A backfill takes a canceled run for a failed partition: its runs stay, and others make way for them.
         waiting = sorted(self._instance.get_runs(filters, ascending=True), key=lambda run: not _of_backfill(run))
         if len(waiting) < 2:
@@ -57,7 +54,7 @@ class OneWaiting(QueuedRunCoordinator[Any]):
             )
             if stays and not _of_backfill(run):
                 why = f"Not needed: run {stays.run_id[:8]} waits for {partition} already and does the same work."
-                self._instance.add_run_tags(run.run_id, {SURPLUS_TAG: stays.run_id})
+                self._instance.add_run_tags(run.run_id, {run_tags.SURPLUS: stays.run_id})
                 self._instance.report_run_canceling(run, message=why)
                 self._instance.report_run_canceled(run, message=why)
 
@@ -67,4 +64,4 @@ class OneWaiting(QueuedRunCoordinator[Any]):
 
 
 def _of_backfill(run: DagsterRun) -> bool:
-    return BACKFILL_ID_TAG in run.tags
+    return run_tags.BACKFILL in run.tags

@@ -11,7 +11,9 @@ from urllib.parse import quote
 
 import dagster as dg
 
-GREEN, RED, BLUE, GREY = "green", "red", "navy", "silver"
+# Blue and vermillion of Okabe and Ito, "Color Universal Design", 2008: people of any colour vision tell them apart.
+BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "silver"
+_CALLED = {BLUE: "blue", ORANGE: "orange"}
 # Pixels: the plot's area, and what stands above it.
 _WIDTH, _HEIGHT, _TOP = 600, 99, 16
 # Characters that a data URL in Markdown may have as they are.
@@ -34,7 +36,7 @@ def bars(
 
     A day's hours stay under a thousand characters: Dagster then shows the plot at once, and otherwise behind a click.
     """
-    series = [(above, GREEN, -1), *([(below, RED, 1)] if below else [])]
+    series = [(above, BLUE, -1), *([(below, ORANGE, 1)] if below else [])]
     most = [max(values, default=0) for (_, values), _, _ in series]
     scale = _HEIGHT / (sum(most) or 1)
     axis = _TOP + round(most[0] * scale) if sum(most) else _TOP + _HEIGHT
@@ -47,7 +49,9 @@ def bars(
             if value
         )
         drawn += f"<path stroke='{colour}' stroke-width='{min(round(0.7 * wide), 50)}' d='{sticks}'/>"
-    said = [f"{name} ({colour}), most {top:g}" for ((name, _), colour, _), top in zip(series, most, strict=True)]
+    said = [
+        f"{name} ({_CALLED[colour]}), most {top:g}" for ((name, _), colour, _), top in zip(series, most, strict=True)
+    ]
     drawn += f"<text y='11'>{_escaped('; '.join(said))}</text>"
     # As many as find room; a letter is some seven pixels.
     longest = max((len(label) for label in labels), default=1)
@@ -92,12 +96,13 @@ def inside(hours: Sequence[dict[str, Any]], steps: Sequence[dict[str, Any]], zon
     )
     begins = [first + n * hour for n in range(round((last - first) / hour))]
     every = max(1, math.ceil(len(begins) / 8))
+    added = f"; {_CALLED[ORANGE]}: added by the correction" if dots else ""
     return _svg(
         "people inside",
         (f"<path fill='{GREY}' d='{unseen}'/>" if unseen else "")
         + f"<path fill='none' stroke='{BLUE}' stroke-width='2' d='{line}H{_WIDTH}'/>"
-        + (f"<path stroke='{RED}' stroke-width='6' stroke-linecap='round' d='{dots}'/>" if dots else "")
-        + f"<text y='11'>people inside, most {most}{'; red: added by the correction' if dots else ''}</text>"
+        + (f"<path stroke='{ORANGE}' stroke-width='6' stroke-linecap='round' d='{dots}'/>" if dots else "")
+        + f"<text y='11'>people inside, most {most}{added}</text>"
         + "".join(
             f"<text x='{x(begin)}' y='{floor + 14}'>{begin.astimezone(zone):%H:%M}</text>" for begin in begins[::every]
         ),

@@ -6,9 +6,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.tags import PARTITION_NAME_TAG
 from pydantic import PrivateAttr
 
+from pc_pipeline import run_tags
 from pc_pipeline.defs.partitions import site
 from pc_pipeline.errors import ServiceError, UserError
 from pc_pipeline.settings import Settings
@@ -43,7 +43,7 @@ class Pipeline(dg.ConfigurableResource):
         from pc_pipeline.store.postgres import alone, one_connection
 
         with ExitStack() as stack:
-            partition = context.run.tags.get(PARTITION_NAME_TAG) if context.run else None
+            partition = context.run.tags.get(run_tags.PARTITION) if context.run else None
             if partition:
                 # Without a database the first step says so, in one sentence.
                 with suppress(UserError):

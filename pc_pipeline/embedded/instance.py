@@ -1,5 +1,6 @@
 """The Dagster instance of a `PC_HOME`: its folder, its storage in the schema `dagster` of our Postgres."""
 
+import os
 import shutil
 import sys
 from contextlib import closing
@@ -48,6 +49,40 @@ def daemon_command() -> list[str]:
     return [sys.executable, "-m", "dagster._daemon", "run", "--workspace", str(_WORKSPACE)]
 
 
+def make_tables() -> None:
+    """Make Dagster's tables where there are none, all of them or none. Call it in the environment above.
+
+    Dagster itself commits them one by one, and after a full disk or a kill in between it takes those that are there for
+    all. So they are made in a schema beside, which takes the place of the empty one when it has them all.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: Postgres refuses or goes away.
+    """
+    from dagster_postgres import DagsterPostgresStorage
+
+    from pc_pipeline.store.postgres import connect, sqlalchemy_url
+
+    new = f"{SCHEMA}_new"
+    dsn = os.environ["PC_DAGSTER_POSTGRES_URL"].replace("+psycopg2", "", 1)
+    with closing(connect(dsn)) as connection:
+        connection.autocommit = True
+        cursor = connection.cursor()
+
+        def are_there() -> bool:
+            cursor.execute("SELECT to_regclass(%s) IS NOT NULL", (f"{SCHEMA}.runs",))
+            return bool(cursor.fetchone() == (True,))
+
+        if are_there():
+            return
+        # Another command may just be making them.
+        cursor.execute("SELECT pg_advisory_lock(hashtextextended('pc dagster tables', 0))")
+        if are_there():
+            return
+        cursor.execute(f"DROP SCHEMA IF EXISTS {new} CASCADE; CREATE SCHEMA {new}")
+        DagsterPostgresStorage(sqlalchemy_url(dsn, search_path=new))
+        cursor.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE; ALTER SCHEMA {new} RENAME TO {SCHEMA}")
+
+
 def prepare_instance() -> int:
     """Make Dagster's tables where there are none, and report as failed the runs that ended with an earlier Dagster.
 
@@ -57,6 +92,7 @@ def prepare_instance() -> int:
     from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
     from dagster._core.storage.tags import GRPC_INFO_TAG
 
+    make_tables()
     unfinished = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
     with DagsterInstance.get() as instance:
         # The tag stands on runs that a code server started, and not on those of other `pc` commands.

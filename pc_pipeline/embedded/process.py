@@ -19,8 +19,8 @@ from typing import Any, BinaryIO, NoReturn, TextIO
 from pc_pipeline.errors import ServiceError
 
 LOG_LIMIT_BYTES = 10_000_000
-# Postgres wants a piece of WAL of 16 MB to start.
-_LEAST_FREE_BYTES = 16_000_000
+# Postgres wants a piece of WAL of 16 MiB to start and to go on, and gives it back when it could not be filled.
+_LEAST_FREE_BYTES = 2 * 16 * 2**20
 PR_SET_PDEATHSIG = 1
 _FLOCK = "hhqqi0q"  # struct flock of Linux on 64-bit machines: type, whence, start, length, pid
 _libc = ctypes.CDLL(None)
@@ -119,9 +119,10 @@ def last_line(log: Path) -> str:
     return next((line.strip() for line in reversed(lines) if line.strip()), "its log is empty")
 
 
-def _disk_full(home: Path) -> str | None:
-    """What a server's last words do not tell, and what it may have had no room to write down."""
-    if shutil.disk_usage(home).free > _LEAST_FREE_BYTES:
+def disk_full(home: Path) -> str | None:
+    """That the disk of `home` is full, where it is: what a server's last words do not tell, and what it may have had no
+    room to write down."""
+    if not home.exists() or shutil.disk_usage(home).free > _LEAST_FREE_BYTES:
         return None
     return f"the disk of {home} is full: free space there, then run this again (what was finished is kept)."
 
@@ -208,7 +209,7 @@ class Background:
             if self.pid() is None and (spawned is None or spawned.poll() is not None):
                 if spawned is not None and spawned.returncode != 0:
                     raise ServiceError(
-                        _disk_full(self.home)
+                        disk_full(self.home)
                         or self.failure()
                         or f"{self.name} failed: {last_line(self.log)} (see {self.log})."
                     )

@@ -16,7 +16,7 @@ from typing import Any
 
 from pc_pipeline.embedded.code_server import SOCKET_VARIABLE, answers, code_server_command, socket_path
 from pc_pipeline.embedded.instance import daemon_command, dagster_environment, webserver_command
-from pc_pipeline.embedded.process import Background, Child, StopRequest, last_line, open_log
+from pc_pipeline.embedded.process import Background, Child, StopRequest, disk_full, last_line, open_log
 from pc_pipeline.embedded.services import Endpoints, embedded, endpoints, ensure_running, services
 from pc_pipeline.errors import ServiceError, UserError
 from pc_pipeline.settings import Settings
@@ -113,8 +113,8 @@ class Dagster:
                 time.sleep(POLL_S / 5)
             me.publish(self._about())
             while not asked:
-                self._follow_services()
                 try:
+                    self._follow_services()
                     if self._launch_missing():
                         me.publish(self._about())
                 except (UserError, OSError) as error:
@@ -142,7 +142,8 @@ class Dagster:
                 stderr=output,
             )
         if done.returncode != 0:
-            raise ServiceError(f"Dagster's tables cannot be made: {last_line(self._log('code_server'))}")
+            why = f"Dagster's tables cannot be made: {last_line(self._log('code_server'))}"
+            raise ServiceError(disk_full(self._settings.home) or why)
 
     def _launch_missing(self) -> bool:
         """Start what does not run: whether all is started now. What asks the code server waits until it answers.

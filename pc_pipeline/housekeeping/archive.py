@@ -57,8 +57,8 @@ class Gone:
 
 @dataclass
 class Report:
-    """What a run of the archive did: months gone, files of raw detections removed, and files of the archive written
-    anew because videos in them had been removed."""
+    """What a run of the archive did, or would do: months gone, files of raw detections removed, and files of the
+    archive written anew because videos in them had been removed."""
 
     gone: list[Gone]
     raw_files: int = 0
@@ -71,7 +71,7 @@ def run(place: Place, now: dt.datetime, say: Say, *, dry_run: bool = False) -> R
     A month that changes while it is exported, or that somebody works on for long, waits for the next run.
     """
     if dry_run:
-        return Report(_preview(place, now))
+        return _preview(place, now)
     with alone(place.dsn, LOCK, say):
         tidy(place)
         report = Report([])
@@ -91,17 +91,28 @@ def _rule_of(unit: Unit) -> str:
     return unit.table if isinstance(unit, archive.MonthUnit) else "alert_logs"
 
 
-def _preview(place: Place, now: dt.datetime) -> list[Gone]:
-    def look(connection: Connection) -> list[Gone]:
-        found = []
-        for unit in archive.due(connection, rules(connection, now), place.timezone):
-            why = unit.waits(connection)
-            for part in unit.parts(connection):
-                rows, _ = part.fingerprint(connection)
-                state = "waits" if why else "would go"
-                if rows:
-                    found.append(Gone(part.table, unit.month.date(), unit.camera, rows, 0, state, why or ""))
-        return found
+def _preview(place: Place, now: dt.datetime) -> Report:
+    """What `run` would do. Tracks go once their movements have, so what goes is marked as gone for what comes after,
+    and all of it taken back."""
+
+    def look(connection: Connection) -> Report:
+        report, kept = Report([]), rules(connection, now)
+        for unit in archive.due(connection, kept, place.timezone):
+            month = unit.month.date()
+            if why := unit.waits(connection):
+                report.gone.append(Gone(unit.tables[0], month, unit.camera, 0, 0, "waits", why))
+                continue
+            rows = {part.table: part.fingerprint(connection)[0] for part in unit.parts(connection)}
+            report.gone += [
+                Gone(table, month, unit.camera, number, 0, "would go") for table, number in rows.items() if number
+            ]
+            unit.expire(connection)
+        report.rewritten = len(archive.holding(connection, archive.removed_videos(connection)))
+        if rule := kept.get(archive.DETECTIONS):
+            archive.expire_raw_detections(connection, rule.until)
+            report.raw_files = len(_expired_files(place, archive.expired_raw_detections(connection)))
+        connection.rollback()
+        return report
 
     return in_transaction(place.dsn, look)[0]
 
@@ -279,8 +290,11 @@ def _remove_raw_detections(place: Place, rule: Rule | None) -> int:
     if rule is None:
         return 0
     in_transaction(place.dsn, lambda c: archive.expire_raw_detections(c, rule.until))
-    expired, _ = in_transaction(place.dsn, archive.expired_raw_detections)
-    files = [path for path in parquet.raw_files(place.raw_dir) if path.stem in expired]
+    files = _expired_files(place, in_transaction(place.dsn, archive.expired_raw_detections)[0])
     for path in files:
         path.unlink(missing_ok=True)
     return len(files)
+
+
+def _expired_files(place: Place, expired: Collection[str]) -> list[Path]:
+    return [path for path in parquet.raw_files(place.raw_dir) if path.stem in expired]

@@ -130,17 +130,18 @@ class Tidied:
     freed_bytes: int
 
 
-def tidy(folder: Path, needed_from: dict[str, list[tuple[int, int]]]) -> Tidied:
+def tidy(folder: Path, needed_from: dict[str, list[tuple[int, int]]], *, keeps_all: bool = False) -> Tidied:
     """Remove the WAL that no backup needs, and pack the rest, but for what is still being written.
 
     Killed anywhere, it leaves each segment whole at least once; the next time finishes it.
 
     Args:
         needed_from: by cluster, the (timeline, number) of the first segment of each backup that is kept.
+        keeps_all: remove no WAL, whatever needs it.
     """
     packed = removed = freed = 0
     for cluster in (folder / "wal").glob("*"):
-        starts = needed_from.get(cluster.name, [])
+        starts = [(0, 0)] if keeps_all else needed_from.get(cluster.name, [])
         found = streams(folder, cluster.name)
         for stream in found:
             full = []

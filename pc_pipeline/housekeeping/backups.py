@@ -2,7 +2,7 @@
 
 Of the embedded PostgreSQL a backup is a copy of its files (`pg_basebackup`), and with the WAL archived since then
 (`embedded/archive.py`) any moment after it can be restored. Of a server named by PC_POSTGRES_DSN it is a dump
-(`pg_dump`), which restores the moment it was made. Each is a folder with a `manifest.json`; `restore.py` reads them.
+(`pg_dump`), which restores the moment it was made. Each is a folder with a manifest (`manifests.py`).
 """
 
 import datetime as dt
@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 from zoneinfo import ZoneInfo
@@ -29,15 +29,14 @@ from psycopg2.extensions import make_dsn, parse_dsn
 from pc_pipeline.embedded.archive import LOCK, archive_folder, archive_log, require_mounted, switch_on
 from pc_pipeline.embedded.process import last_line, wait_until
 from pc_pipeline.embedded.programs import client_programs
-from pc_pipeline.errors import UserError
+from pc_pipeline.errors import ConfigError, UserError
 from pc_pipeline.housekeeping.archived_wal import read_archive, sync_folder, tidy
+from pc_pipeline.housekeeping.manifests import BASE, DUMP, MANIFEST, Backup, look, manifest, of_another, take
 from pc_pipeline.ingest.backups import BackupsConfig
 from pc_pipeline.settings import Settings
 from pc_pipeline.store import wal
 from pc_pipeline.store.postgres import connect, place
 
-BASE, DUMP = "base", "dump"
-MANIFEST = "manifest.json"
 # The schemas of the results and of Dagster.
 SCHEMAS = ("public", "dagster")
 NIGHT = dt.time(2)
@@ -45,58 +44,14 @@ _ARCHIVE_PATIENCE_S = 60.0
 _LOG_EVERY_S = 15.0
 _SPARE_BYTES = 64_000_000
 _ASIDE_S = 24 * 3600.0
+# What a libpq DSN may hold that nobody else is to see, beside `password`.
+_SECRETS = ("sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key")
 
 Log = Callable[[str], None]
 
 
 class BackupFailed(UserError):
     """A backup could not be made, or is not what its manifest says."""
-
-
-@dataclass(frozen=True)
-class Backup:
-    """A backup as its manifest tells of it.
-
-    Attributes:
-        name: of its folder, the UTC time it was begun.
-        kind: `base` (the embedded PostgreSQL's files) or `dump`.
-        began_at, ended_at: aware, UTC; a base backup can be restored to any moment from `ended_at` on.
-        server_version, server_version_num, schema_version: what it was made of.
-        rows: of the small result tables. newest_video: the latest start, ISO.
-        cluster_bytes, database_bytes: on the server. bytes: of the backup itself.
-        files: path below its folder to size in bytes and SHA-256 (hex).
-        system_identifier, timeline, start_lsn, end_lsn: of a base backup.
-    """
-
-    name: str
-    kind: str
-    began_at: dt.datetime
-    ended_at: dt.datetime
-    server_version: str
-    server_version_num: int
-    schema_version: int
-    rows: dict[str, int]
-    newest_video: str | None
-    cluster_bytes: int
-    database_bytes: int
-    bytes: int
-    files: dict[str, dict[str, Any]]
-    system_identifier: str | None = None
-    timeline: int | None = None
-    start_lsn: str | None = None
-    end_lsn: str | None = None
-
-    @property
-    def first_segment(self) -> tuple[int, int]:
-        """Timeline and number of the first WAL segment a base backup needs."""
-        assert self.timeline and self.start_lsn
-        return self.timeline, wal.segment_of(self.start_lsn)
-
-    @property
-    def last_segment(self) -> tuple[int, int]:
-        """Timeline and number of the segment in which a base backup ends."""
-        assert self.timeline and self.end_lsn
-        return self.timeline, wal.segment_of(self.end_lsn)
 
 
 @dataclass(frozen=True)
@@ -117,17 +72,6 @@ class Made:
 def backup_folder(settings: Settings, config: BackupsConfig) -> Path:
     """Where backups are."""
     return settings.backup_dir or config.folder or settings.home / "backups"
-
-
-def backups(folder: Path) -> list[Backup]:
-    """The whole backups in a folder, the oldest first."""
-    found = []
-    for file in folder.glob(f"[0-9]*/{MANIFEST}"):
-        with suppress(ValueError, KeyError, TypeError):  # another's, or damaged: no backup
-            told = json.loads(file.read_text())
-            times = {key: dt.datetime.fromisoformat(told[key]) for key in ("began_at", "ended_at")}
-            found.append(Backup(**{**told, **times, "name": file.parent.name}))
-    return sorted(found, key=lambda backup: backup.ended_at)
 
 
 @contextmanager
@@ -160,7 +104,8 @@ def create(settings: Settings, dsn: str, config: BackupsConfig, log: Log) -> Mad
     """Make a backup of the database at `dsn` while everything runs, then remove those whose time is over.
 
     Raises:
-        UserError: no space, no right, no WAL received, the disk not mounted; nothing half-made stays.
+        UserError: no space, no right, no WAL received, the disk not mounted, another site's folder; nothing half-made
+            stays.
         PostgresUnreachable: no connection.
     """
     folder = backup_folder(settings, config)
@@ -170,20 +115,27 @@ def create(settings: Settings, dsn: str, config: BackupsConfig, log: Log) -> Mad
     with alone(folder) as lock:
         for left in folder.glob(".*.new"):
             shutil.rmtree(left)  # of a backup that was killed
+        if another := of_another(settings, folder):
+            raise BackupFailed(f"no backup was made: {another}")
+        take(settings, folder)
         warnings = _warnings(settings, folder)
         is_base = settings.postgres_dsn is None
         if is_base:
             warnings += _start_archiving(settings, dsn, folder)
         backup = _make(settings, dsn, folder, BASE if is_base else DUMP, lock, log)
         log(f"backup {backup.name}: {backup.bytes:,} bytes of {backup.cluster_bytes:,}")
-        kept, over = divide(backups(folder), backup.ended_at, config.keep_days)
+        found = look(folder)
+        warnings += found.unreadable.values()
+        kept, over = divide(found.backups, backup.ended_at, config.keep_days)
         for old in over:
             _remove(folder, old.name)
         starts: dict[str, list[tuple[int, int]]] = {}
         for one in kept:
             if one.system_identifier:
                 starts.setdefault(one.system_identifier, []).append(one.first_segment)
-        tidied = tidy(folder, starts)
+        # Which WAL a backup needs that cannot be read is not known.
+        keeps_all = found.unreadable_since(backup.ended_at - dt.timedelta(days=config.keep_days))
+        tidied = tidy(folder, starts, keeps_all=keeps_all)
         if is_base:
             _remove_put_aside(settings.home / "services", time.time())
         return Made(
@@ -234,7 +186,9 @@ def wanted_now(
     """Why the job is to run now, or None: a backup is due, or WAL is not archived, which its run then tells."""
     embedded = settings.postgres_dsn is None
     folder = backup_folder(settings, config)
-    why = due(backups(folder), now, zone, wal.server(connection) if embedded else None)
+    if another := of_another(settings, folder):
+        return another
+    why = due(look(folder).backups, now, zone, wal.server(connection) if embedded else None)
     if why or not embedded:
         return why
     if gaps(wal.server(connection), folder):
@@ -272,7 +226,7 @@ def _start_archiving(settings: Settings, dsn: str, folder: Path) -> list[str]:
 
 def gaps(server: wal.Server, folder: Path) -> list[str]:
     """What of a cluster's WAL since its last backup is lost, as a sentence; empty where nothing is."""
-    same = [one for one in backups(folder) if (one.system_identifier, one.timeline) == (
+    same = [one for one in look(folder).backups if (one.system_identifier, one.timeline) == (
         server.system_identifier, server.timeline)]  # fmt: skip
     if not same:
         return []
@@ -307,9 +261,8 @@ def _make(settings: Settings, dsn: str, folder: Path, kind: str, lock: int, log:
         files = {str(path.relative_to(new)): _sealed(path) for path in sorted(new.rglob("*")) if path.is_file()}
         size = sum(file["bytes"] for file in files.values())
         backup = Backup(name, kind, began_at, ended_at, **facts, bytes=size, files=files, **about)
-        manifest = new / MANIFEST
-        manifest.write_text(json.dumps(asdict(backup), indent=2, default=dt.datetime.isoformat))
-        _sealed(manifest)
+        (new / MANIFEST).write_text(manifest(backup))
+        _sealed(new / MANIFEST)
         sync_folder(new)
         new.rename(folder / name)
         sync_folder(folder)
@@ -322,7 +275,7 @@ def _make(settings: Settings, dsn: str, folder: Path, kind: str, lock: int, log:
 
 def _require_space(folder: Path, kind: str, database_bytes: int) -> None:
     """Refuse to begin what will not fit, by how much smaller than the database the last backup was."""
-    last = next((one for one in reversed(backups(folder)) if one.kind == kind), None)
+    last = next((one for one in reversed(look(folder).backups) if one.kind == kind), None)
     share = 1.25 * last.bytes / max(last.cluster_bytes if kind == BASE else last.database_bytes, 1) if last else 0.5
     wanted, free = int(share * database_bytes) + _SPARE_BYTES, shutil.disk_usage(folder).free
     if free < wanted:
@@ -361,20 +314,24 @@ def run_program(
 ) -> None:
     """Run one of PostgreSQL's client programs on the database at `dsn`, telling how much of `target` is written.
 
-    The password goes along in the environment: arguments can be read by everybody on the machine.
+    Secrets do not stand in its arguments, which everybody on the machine can read.
 
     Raises:
         BackupFailed: it failed; the sentence has its reason.
+        ConfigError: see `without_secrets`.
     """
-    address, environment = without_password(dsn)
-    with tempfile.TemporaryFile("w+") as complaints, stdin.open("rb") if stdin else open(os.devnull, "rb") as source:  # noqa: PTH123
+    with (
+        without_secrets(dsn) as (address, environment, secrets),
+        tempfile.TemporaryFile("w+") as complaints,
+        stdin.open("rb") if stdin else open(os.devnull, "rb") as source,  # noqa: PTH123
+    ):
         process = subprocess.Popen(
             [str(client_programs() / name), f"--dbname={address}", *arguments],
             env={**os.environ, **environment},
             stdin=source,
             stdout=subprocess.DEVNULL,
             stderr=complaints,
-            pass_fds=(lock,),
+            pass_fds=(lock, *secrets),
         )
         try:
             say_at = time.monotonic() + _LOG_EVERY_S
@@ -393,11 +350,33 @@ def run_program(
             raise BackupFailed(_reason(name, complaints.read(), target.parent, place(dsn)))
 
 
-def without_password(dsn: str) -> tuple[str, dict[str, str]]:
-    """A DSN without its secrets, and the environment that brings them to libpq."""
+@contextmanager
+def without_secrets(dsn: str) -> Iterator[tuple[str, dict[str, str], tuple[int, ...]]]:
+    """A DSN without its secrets, and what brings them to one of libpq's programs: its environment and files to inherit.
+
+    libpq reads its password from the environment and the others from a service file alone; this one has no name.
+
+    Raises:
+        ConfigError: a service file is in use already, so that the secret belongs there.
+    """
     parts = parse_dsn(dsn)
     password = parts.pop("password", None)
-    return make_dsn(**parts), {"PGPASSWORD": password} if password else {}
+    environment = {"PGPASSWORD": password} if password else {}
+    others = {name: parts.pop(name) for name in _SECRETS if name in parts}
+    if not others:
+        yield make_dsn(**parts), environment, ()
+        return
+    if "service" in parts or "PGSERVICE" in os.environ:
+        names = " and ".join(others)
+        raise ConfigError(
+            f"the Postgres URL has both a service and {names}: write {names} into that service's section of the service"
+            " file, since programs are given one such file"
+        )
+    with tempfile.TemporaryFile("w+") as file:
+        file.write("".join(["[pc_pipeline]\n", *(f"{name}={value}\n" for name, value in others.items())]))
+        file.seek(0)
+        environment |= {"PGSERVICEFILE": f"/dev/fd/{file.fileno()}", "PGSERVICE": "pc_pipeline"}
+        yield make_dsn(**parts), environment, (file.fileno(),)
 
 
 def _reason(name: str, complaints: str, folder: Path, where: str) -> str:

@@ -16,9 +16,10 @@ from zoneinfo import ZoneInfo
 
 from psycopg2.extensions import connection as Connection
 
-from pc_pipeline.errors import ConfigError, UserError
+from pc_pipeline.errors import ConfigError, PostgresUnreachable, UserError
 from pc_pipeline.housekeeping import archive
 from pc_pipeline.housekeeping.archive import LOCK, Place, Say
+from pc_pipeline.housekeeping.extent import reaches
 from pc_pipeline.ingest.names import NonexistentTime, to_utc
 from pc_pipeline.store import erasure as store
 from pc_pipeline.store import parquet
@@ -46,6 +47,19 @@ class Preview:
     videos: list[Target]
     rows: dict[str, int]
     archives: int
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How many erasures were finished, and of those that were not, a sentence each with what to do."""
+
+    done: int
+    stuck: list[str]
+
+    def require_all(self) -> None:
+        """Raise `UserError` where one was not finished."""
+        if self.stuck:
+            raise UserError(" ".join(self.stuck))
 
 
 def wished(place: Place, camera: str | None, first: str | None, last: str | None, *, video_files: bool) -> Wish:
@@ -85,9 +99,10 @@ def _moment(text: str, zone: ZoneInfo, days: int) -> dt.datetime:
 
 def preview(place: Place, wish: Wish) -> Preview:
     """What an erasure would delete now; changes nothing."""
+    videos = _targets(place, wish)
 
     def look(connection: Connection) -> Preview:
-        videos, rows = store.targets(connection, wish), dict[str, int]()
+        rows = dict[str, int]()
         for target in videos:
             for table, count in store.count(connection, target).items():
                 rows[table] = rows.get(table, 0) + count
@@ -96,41 +111,66 @@ def preview(place: Place, wish: Wish) -> Preview:
     return in_transaction(place.dsn, look)[0]
 
 
+def _targets(place: Place, wish: Wish) -> list[Target]:
+    """The videos with a part in the span, by camera and start.
+
+    One that is not counted yet and begins before the span has one, unless its file tells that it ends before.
+    """
+
+    def ends_before(target: Target) -> bool:
+        if wish.start is None or target.ended_at or target.started_at >= wish.start:
+            return False
+        length = reaches(Path(target.path), target.size_bytes, target.mtime_ns)
+        return length is not None and target.started_at + length <= wish.start
+
+    found, _ = in_transaction(place.dsn, lambda c: store.targets(c, wish))
+    return [target for target in found if not ends_before(target)]
+
+
 def erase(everywhere: Everywhere, wish: Wish, asked_by: str, reason: str, now: dt.datetime, say: Say) -> Erasure:
     """Erase what is wished, and whatever earlier erasures left unfinished; returns the audit row.
 
     Raises:
-        UserError: a run of Dagster is at work on it, or Redis does not answer; what is left is done by the next run.
+        UserError: a run of Dagster is at work on it, Redis does not answer, or a file may not be deleted, of this
+            erasure or of an earlier one; what is left is done by the next run.
     """
     erasure_id, _ = in_transaction(everywhere.place.dsn, lambda c: store.begin(c, wish, asked_by, reason))
-    finish_all(everywhere, now, say)
+    finish_all(everywhere, now, say).require_all()
     return in_transaction(everywhere.place.dsn, lambda c: store.erasures(c, erasure_id))[0][0]
 
 
-def finish_all(everywhere: Everywhere, now: dt.datetime, say: Say) -> int:
-    """Finish every erasure that is not done; returns how many these were.
+def finish_all(everywhere: Everywhere, now: dt.datetime, say: Say) -> Finished:
+    """Finish every erasure that is not done. One that cannot be finished now keeps no other from it.
 
     Raises:
-        UserError: as `erase`.
+        PostgresUnreachable: no connection, or it was lost.
     """
     dsn = everywhere.place.dsn
+    done, stuck = 0, list[str]()
     with alone(dsn, LOCK, say):
         archive.tidy(everywhere.place)
         running = [one for one in in_transaction(dsn, store.erasures)[0] if one.state == "running"]
         for one in running:
             say(f"erasure {one.erasure_id}: {_words(one.wish)}")
-            _videos(everywhere.place, one, now, say)
-            stuck = _files(everywhere.place, one)
-            _archive(everywhere.place, one)
-            _dagster(everywhere, one)
-            _redis(everywhere, one)
-            if stuck:
-                raise UserError(
-                    f"erasure {one.erasure_id} is not finished: {stuck}. Delete it by hand, or let this user do so;"
-                    " then run `pc erase --finish`."
-                )
-            in_transaction(dsn, partial(store.finish, erasure_id=one.erasure_id))
-    return len(running)
+            try:
+                _finish(everywhere, one, now, say)
+                done += 1
+            except PostgresUnreachable:
+                raise
+            except UserError as error:
+                stuck.append(f"erasure {one.erasure_id} is not finished: {error}")
+    return Finished(done, stuck)
+
+
+def _finish(everywhere: Everywhere, one: Erasure, now: dt.datetime, say: Say) -> None:
+    _videos(everywhere.place, one, now, say)
+    stuck = _files(everywhere.place, one)
+    _archive(everywhere.place, one)
+    _dagster(everywhere, one)
+    _redis(everywhere, one)
+    if stuck:
+        raise UserError(f"{stuck}. Delete it by hand, or let this user do so; then run `pc erase --finish`.")
+    in_transaction(everywhere.place.dsn, partial(store.finish, erasure_id=one.erasure_id))
 
 
 def _words(wish: Wish) -> str:
@@ -142,8 +182,7 @@ def _videos(place: Place, one: Erasure, now: dt.datetime, say: Say) -> None:
     zone = ZoneInfo(place.timezone)
     reason = f"What it shows was erased on request (erasure {one.erasure_id}): it is never counted again."
     today = now.astimezone(zone).date()
-    found, _ = in_transaction(place.dsn, lambda c: store.targets(c, one.wish))
-    by_day = sorted(found, key=lambda target: (target.camera, target.date, target.started_at))
+    by_day = sorted(_targets(place, one.wish), key=lambda target: (target.camera, target.date, target.started_at))
     for (camera, date), day in groupby(by_day, lambda target: (target.camera, target.date)):
         videos = list(day)
         say(f"{camera} {date}: {len(videos)} videos")
@@ -169,24 +208,27 @@ def _files(place: Place, one: Erasure) -> str | None:
     files = [name.partition(" ")[::2] for name in _again(place, one).files]
     named, _ = in_transaction(place.dsn, store.raw_still_named)
     raw = {fingerprint for kind, fingerprint in files if kind == "raw"} - named
+    gone, stuck = list[bool](), dict[str, str]()
     for fingerprint in raw:
-        parquet.raw_path(place.raw_dir, fingerprint).unlink(missing_ok=True)
-    videos = [Path(path) for kind, path in files if kind == "video"]
-    gone, stuck = list[bool](), dict[Path, str]()
-    for path in videos:
+        path = parquet.raw_path(place.raw_dir, fingerprint)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            stuck[f"raw {fingerprint}"] = f"{path} cannot be deleted ({error.strerror})"
+    for path in [Path(path) for kind, path in files if kind == "video"]:
         try:
             gone.append(_remove_video(place, path))
         except OSError as error:
-            stuck[path] = f"{path} cannot be deleted ({error.strerror})"
+            stuck[f"video {path}"] = f"{path} cannot be deleted ({error.strerror})"
 
     def note(connection: Connection) -> None:
         counts = {
-            "raw detection files": len(raw),
+            "raw detection files": sum(f"raw {fingerprint}" not in stuck for fingerprint in raw),
             "video files": sum(gone),
             "video files left": len(gone) - sum(gone),
         }
         store.add(connection, one.erasure_id, counts)
-        store.done_with(connection, one.erasure_id, "files", [f"video {path}" for path in stuck])
+        store.done_with(connection, one.erasure_id, "files", list(stuck))
 
     if files:
         in_transaction(place.dsn, note)
@@ -222,8 +264,8 @@ def _dagster(everywhere: Everywhere, one: Erasure) -> None:
         at_work, _ = in_transaction(dsn, lambda c: store.unfinished_runs(c, partitions))
         if at_work:
             raise UserError(
-                f"erasure {one.erasure_id} is not finished: run {at_work[0][:8]} of Dagster is at work on what is"
-                " erased. Wait until it ends, or terminate it, then run `pc erase --finish`."
+                f"run {at_work[0][:8]} of Dagster is at work on what is erased. Wait until it ends, or terminate it,"
+                " then run `pc erase --finish`."
             )
         runs, _ = in_transaction(dsn, lambda c: store.runs_of(c, partitions))
         for run in runs:
@@ -244,7 +286,6 @@ def _redis(everywhere: Everywhere, one: Erasure) -> None:
     dropped = everywhere.cache.drop()
     if dropped is None:
         raise UserError(
-            f"erasure {one.erasure_id} is not finished: Redis does not answer, and may hold figures of it for a day."
-            " Start it, then run `pc erase --finish`."
+            "Redis does not answer, and may hold figures of it for a day. Start it, then run `pc erase --finish`."
         )
     in_transaction(everywhere.place.dsn, lambda c: store.add(c, one.erasure_id, {"keys of Redis": dropped}))

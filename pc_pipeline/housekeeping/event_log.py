@@ -13,8 +13,8 @@ from pathlib import Path
 
 from pc_pipeline.store import event_log as store
 from pc_pipeline.store.postgres import in_transaction, one_connection
+from pc_pipeline.store.retention import event_log_until
 
-KEEP_DAYS = 30
 # Runs a transaction: some 20,000 events.
 _TOGETHER = 200
 _SAY_EVERY = 5000
@@ -51,26 +51,30 @@ def purge(
     dsn: str,
     dagster_home: Path,
     now: dt.datetime,
-    keep_days: int = KEEP_DAYS,
+    keep_days: int | None = None,
     *,
     dry_run: bool = False,
     log: Callable[[str], None] = lambda line: None,
 ) -> Purged:
-    """Delete the events, runs and output of runs that ended more than `keep_days` days ago, but for what is needed.
+    """Delete the events, runs and output of runs whose time is over, but for what is needed.
 
     What stays, and for whom: `pc_pipeline.store.event_log`. Runs that wait or run are never touched.
 
     Args:
         dagster_home: Dagster's folder of this machine, with the runs' output in `storage`.
         now: with its zone.
+        keep_days: runs that ended so many days ago or more are old; None: as the site file says (`retention`).
         dry_run: delete nothing and say what would go.
         log: takes a line now and then.
 
     Raises:
         UserError: the database cannot be used.
     """
-    before = now - dt.timedelta(days=keep_days)
     with one_connection():
+        if keep_days is None:
+            before, _ = in_transaction(dsn, partial(event_log_until, now=now))
+        else:
+            before = now - dt.timedelta(days=keep_days)
         if not in_transaction(dsn, store.has_event_log)[0]:
             return Purged(before, 0, 0, 0, 0, 0, 0, 0)
         # First, while the runs are still there to tell that they are old.

@@ -31,11 +31,13 @@ def look(settings: Settings, services: dict[str, Any], now: dt.datetime) -> dict
         services: what `pc status --json` says.
     """
     found = endpoints(settings)
+    backup, backup_problems = _backups(settings)
     about: dict[str, Any] = {
         "at": now,
         "services": services,
         "disks": disks(settings, Path(services["watch_dir"])),
-        "backup": _last_backup(settings),
+        "backup": backup,
+        "backup_problems": backup_problems,
         "cache": _cache_answers(found.redis_url) if found and found.redis_url else None,
         "results": None,
         "problem": None,
@@ -92,6 +94,7 @@ def attention(about: dict[str, Any]) -> list[str]:
         wrong += _of_database(about["results"], now)
         wrong += _of_dagster(about["results"], now, up=services["running"])
     wrong += _of_backup(about["backup"], now)
+    wrong += [f"{sentence[0].upper()}{sentence[1:]}." for sentence in about["backup_problems"]]
     if about["cache"] is False:
         wrong.append("Redis does not answer: the dashboard is slower, and nothing is lost. See its log.")
     return wrong
@@ -191,14 +194,20 @@ def _backup_folder(settings: Settings) -> Path:
     return backup_folder(settings, site.backups)
 
 
-def _last_backup(settings: Settings) -> dict[str, Any] | None:
-    from pc_pipeline.housekeeping.backups import backups
+def _backups(settings: Settings) -> tuple[dict[str, Any] | None, list[str]]:
+    """The last backup, and a sentence of each that cannot be read, or of a folder that is another site's."""
+    from pc_pipeline.housekeeping.manifests import look, of_another
 
-    made = backups(_backup_folder(settings))
-    if not made:
-        return None
-    last = made[-1]
-    return {"name": last.name, "kind": last.kind, "ended_at": last.ended_at, "bytes": last.bytes, "backups": len(made)}
+    folder = _backup_folder(settings)
+    if another := of_another(settings, folder):
+        return None, [another]
+    found = look(folder)
+    wrong = list(found.unreadable.values())
+    if not found.backups:
+        return None, wrong
+    last = found.backups[-1]
+    about = {"name": last.name, "kind": last.kind, "ended_at": last.ended_at, "bytes": last.bytes}
+    return {**about, "backups": len(found.backups)}, wrong
 
 
 def _cache_answers(redis_url: str) -> bool:

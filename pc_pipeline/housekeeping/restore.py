@@ -27,19 +27,8 @@ from pc_pipeline.embedded.process import Background, Child, last_line, wait_unti
 from pc_pipeline.embedded.programs import client_programs, find_programs, remove_copies, service_account
 from pc_pipeline.errors import ConfigError, SchemaOutdated, UserError
 from pc_pipeline.housekeeping.archived_wal import Archived, read_archive, sync_folder, unpack
-from pc_pipeline.housekeeping.backups import (
-    BASE,
-    DUMP,
-    SCHEMAS,
-    Backup,
-    Log,
-    alone,
-    backups,
-    changed_files,
-    lost,
-    opened,
-    without_password,
-)
+from pc_pipeline.housekeeping.backups import SCHEMAS, Log, alone, changed_files, lost, opened, without_secrets
+from pc_pipeline.housekeeping.manifests import BASE, DUMP, Backup, look
 from pc_pipeline.settings import Settings
 from pc_pipeline.store import migrate, wal
 from pc_pipeline.store.cache import PREFIX
@@ -105,8 +94,11 @@ def plan(folder: Path, name: str | None, to_time: dt.datetime | None, *, embedde
         CannotRestore: there is no such backup, or what was archived does not reach so far.
         ConfigError: a moment is asked for of a server that is not the embedded one.
     """
-    found = backups(folder)
+    everything = look(folder)
+    found = everything.backups
     if name is not None:
+        if name in everything.unreadable:
+            raise CannotRestore(everything.unreadable[name])
         chosen = next((one for one in found if one.name == name), None)
         if chosen is None:
             near = ", ".join(one.name for one in found[-3:]) or "none at all"
@@ -440,15 +432,15 @@ def _replace_tables(dsn: str, dump: Path, applied: set[int]) -> None:
     schemas = "DROP SCHEMA IF EXISTS dagster CASCADE; CREATE SCHEMA dagster;"
     head = ["BEGIN;", *downs, "DROP TABLE IF EXISTS schema_migrations;", schemas]
     tail = ["RESET search_path;", *reader, "COMMIT;"]
-    address, environment = without_password(dsn)
     programs = client_programs()
-    with tempfile.TemporaryFile("w+") as complaints:
+    with without_secrets(dsn) as (address, environment, secrets), tempfile.TemporaryFile("w+") as complaints:
         psql = subprocess.Popen(
             [str(programs / "psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", f"--dbname={address}", "--no-password"],
             env={**os.environ, **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=complaints,
+            pass_fds=secrets,
         )
         reading = subprocess.Popen(
             [

@@ -24,6 +24,12 @@ def _span(text: str) -> str:
     return text
 
 
+def _ending(text: str) -> str:
+    if text == FOR_EVER:
+        raise ValueError("the event log cannot be kept for ever: write a time, such as '30 days'")
+    return _span(text)
+
+
 class Keep(Model):
     """How long, and whether rows go to the archive first.
 
@@ -56,6 +62,7 @@ class RetentionConfig(Model):
         tracks: people's ways, with their genders and links.
         people_movements: crossings, stays in zones and the minutes. Hours and days stay for ever.
         alert_logs: alerts, from when they were resolved.
+        event_log: what runs said in Dagster's event log; it is deleted without the archive.
     """
 
     detections: Keep = Keep(keep="3 months")
@@ -64,6 +71,7 @@ class RetentionConfig(Model):
     tracks: Keep = Keep(keep="5 years")
     people_movements: Keep = Keep(keep="5 years")
     alert_logs: Keep = Keep(keep="90 days")
+    event_log: Annotated[str, AfterValidator(_ending)] = "30 days"
 
     @model_validator(mode="after")
     def _movements_hang_on_tracks(self) -> "RetentionConfig":

@@ -212,6 +212,9 @@ class Unit(Protocol):
     def drop(self, connection: Connection, unchanged: Callable[[], bool]) -> bool:
         """Delete the rows, unless `unchanged()` says no while nobody can change them; whether they were deleted."""
 
+    def expire(self, connection: Connection) -> None:
+        """Note in the ledger that the rows are past their time."""
+
 
 @dataclass(frozen=True)
 class MonthUnit:
@@ -245,10 +248,13 @@ class MonthUnit:
         months.freeze_month(connection, self.table, self.month)
         if not unchanged():
             return False
-        if self.table == DETECTIONS:
-            expire_raw_detections(connection, months.next_month(self.month))
+        self.expire(connection)
         months.drop_month(connection, self.table, self.month)
         return True
+
+    def expire(self, connection: Connection) -> None:
+        if self.table == DETECTIONS:
+            expire_raw_detections(connection, months.next_month(self.month))
 
 
 @dataclass(frozen=True)
@@ -322,13 +328,17 @@ class VideosUnit:
             return False
         for part in self.parts(connection):
             part.delete(connection)
+        self.expire(connection)
+        return True
+
+    def expire(self, connection: Connection) -> None:
+        whole, _ = self._videos(connection)
         with connection.cursor() as cursor:
             cursor.execute(
                 "UPDATE stage_ledger SET status = 'expired', reason = %s"
                 " WHERE video_id = ANY (%s) AND stage = ANY (%s) AND status = 'done'",
                 (f"{self.stage} of this time are past their retention", whole, list(_MARKED[self.stage])),
             )
-        return True
 
     def _videos(self, connection: Connection) -> tuple[list[int], list[int]]:
         """The videos that go now, and those that went before, less some tracks that stayed."""
@@ -435,6 +445,9 @@ class AlertsUnit:
         for part in self.parts(connection):
             part.delete(connection)
         return True
+
+    def expire(self, connection: Connection) -> None:
+        pass  # the ledger knows no alerts
 
 
 def due(connection: Connection, rules: dict[str, Rule], timezone: str) -> list[Unit]:

@@ -9,6 +9,7 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 from psycopg2.extras import Json
 
+from pc_pipeline.run_tags import PARTITION
 from pc_pipeline.store import registry, rollups
 from pc_pipeline.store.ledger import named_fingerprints
 from pc_pipeline.store.postgres import lock_video
@@ -66,7 +67,8 @@ class Erasure:
 
 @dataclass(frozen=True)
 class Target:
-    """A video to be erased; `ended_at` None: how long it is, is not known yet."""
+    """A video to be erased, with its file as it was registered; `ended_at` None: it is not counted yet, and how long it
+    is stands nowhere."""
 
     video_id: int
     camera: str
@@ -74,6 +76,8 @@ class Target:
     started_at: dt.datetime
     ended_at: dt.datetime | None
     path: str
+    size_bytes: int
+    mtime_ns: int
 
 
 # ------------------------------------------------------------------------------------------------------ the audit row
@@ -147,10 +151,10 @@ def finish(connection: Connection, erasure_id: int) -> None:
 
 
 def targets(connection: Connection, wish: Wish) -> list[Target]:
-    """The videos with a part in the span, by camera and start. One of unknown length may last a day."""
+    """The videos that may have a part in the span, by camera and start. One that is not counted may last a day."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT video_id, v.camera, v.date, v.started_at, s.ended_at, v.path"
+            "SELECT video_id, v.camera, v.date, v.started_at, s.ended_at, v.path, v.size_bytes, v.mtime_ns"
             " FROM videos v LEFT JOIN sessions s USING (video_id)"
             " WHERE (%(camera)s::text IS NULL OR v.camera = %(camera)s)"
             " AND (%(start)s::timestamptz IS NULL OR (v.started_at < %(end)s"
@@ -304,7 +308,7 @@ def unfinished_runs(connection: Connection, partitions: Collection[str]) -> list
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT run_id FROM dagster.runs r JOIN dagster.run_tags t USING (run_id)"
-            f" WHERE t.key = 'dagster/partition' AND t.value = ANY (%s) AND r.status NOT IN {_FINISHED}"
+            f" WHERE t.key = '{PARTITION}' AND t.value = ANY (%s) AND r.status NOT IN {_FINISHED}"
             f" AND r.status NOT IN {_WAITING} ORDER BY 1",
             (list(partitions),),
         )
@@ -316,7 +320,7 @@ def runs_of(connection: Connection, partitions: Collection[str]) -> list[str]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT run_id FROM dagster.runs r JOIN dagster.run_tags t USING (run_id)"
-            f" WHERE t.key = 'dagster/partition' AND t.value = ANY (%s) AND r.status IN {_FINISHED} ORDER BY 1",
+            f" WHERE t.key = '{PARTITION}' AND t.value = ANY (%s) AND r.status IN {_FINISHED} ORDER BY 1",
             (list(partitions),),
         )
         return [run for (run,) in cursor]

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
+from pc_pipeline.run_tags import ASKED_BY, PARENT_RUN, ROOT_RUN
+
 _FINISHED = "('SUCCESS', 'FAILURE', 'CANCELED')"
 # A later event of the same asset's partition that takes an asset event's place. Asset events of runs are written one
 # by one: ids are in the order of time.
@@ -43,15 +45,14 @@ _GOES = f"""
     NOT {_LATEST} AND e.id < (SELECT max(id) FROM dagster.event_logs)
     AND coalesce(e.dagster_event_type, '') NOT IN ('STEP_FAILURE', 'PIPELINE_FAILURE')
 """
-# The tag by which the sensors know what they asked for before: without the run they would ask again.
-_ASKED_BY = "pc/asked_by"
-# Of each job's partition: the newest run, and the three newest of which the sensors count failures, by who asked.
+# Of each job's partition: the newest run, and the three newest of which the sensors count failures, by who asked:
+# without them they would ask again.
 # Of each job: the newest run by outcome. Then what checks, assets, unfinished backfills and later runs refer to.
 KEPT_RUNS = f"""
     SELECT run_id FROM (
         SELECT r.run_id, r.status,
                row_number() OVER (PARTITION BY r.pipeline_name, r.partition, t.value ORDER BY r.id DESC)
-          FROM dagster.runs r LEFT JOIN dagster.run_tags t ON t.run_id = r.run_id AND t.key = '{_ASKED_BY}'
+          FROM dagster.runs r LEFT JOIN dagster.run_tags t ON t.run_id = r.run_id AND t.key = '{ASKED_BY}'
          WHERE r.pipeline_name IS NOT NULL) AS by_age (run_id, status, place)
      WHERE place = 1 OR (place <= 3 AND status <> 'SUCCESS')
     UNION
@@ -70,7 +71,7 @@ KEPT_RUNS = f"""
            (SELECT key FROM dagster.bulk_actions WHERE status IN ('REQUESTED', 'CANCELING', 'FAILING'))
     UNION
     SELECT t.value FROM dagster.run_tags t JOIN dagster.runs r USING (run_id)
-     WHERE t.key IN ('dagster/parent_run_id', 'dagster/root_run_id') AND r.update_timestamp >= %(before)s
+     WHERE t.key IN ('{PARENT_RUN}', '{ROOT_RUN}') AND r.update_timestamp >= %(before)s
 """
 
 

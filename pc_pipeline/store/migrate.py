@@ -13,7 +13,7 @@ from psycopg2.extensions import connection as Connection
 
 from pc_pipeline.errors import SchemaOutdated, UserError
 from pc_pipeline.settings import SQL_DIR
-from pc_pipeline.store.postgres import connect, explain, in_transaction
+from pc_pipeline.store.postgres import connect, in_transaction, user_error
 
 MIGRATIONS_DIR = SQL_DIR / "migrations"
 
@@ -130,7 +130,7 @@ def _locked(dsn: str) -> Iterator[Connection]:
                 cursor.execute(_CREATE)
             yield connection
         except (psycopg2.errors.InsufficientPrivilege, psycopg2.OperationalError) as error:
-            raise UserError(explain(error)) from error
+            raise user_error(error) from error
 
 
 def _states(connection: Connection, directory: Path) -> list[MigrationStatus]:

@@ -12,7 +12,7 @@ import psycopg2
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import make_dsn, parse_dsn
 
-from pc_pipeline.errors import ConfigError, PostgresUnreachable, UserError
+from pc_pipeline.errors import ConfigError, NoSpace, PostgresUnreachable, UserError
 
 T = TypeVar("T")
 
@@ -22,10 +22,12 @@ RECONNECT_WAIT_S = 30.0
 
 _KEEPALIVES = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 _DISK_FULL = "53100"
+NO_ROOM = "its disk is full: free space there, then run this again (what was finished is kept)"
+_GONE = "it went away in the middle of the work: run this again (what was finished is kept)"
 # The server is gone or going, or has chosen this transaction as a victim: the same work may succeed on the next try.
 _REPLAYED = ("08", "40001", "40P01", "55P03", "57P01", "57P02", "57P03")
 _BY_CODE = {
-    _DISK_FULL: "its disk is full: free space there, then run this again (what was finished is kept)",
+    _DISK_FULL: NO_ROOM,
     "53300": "it has no connection free: close other programs or raise its max_connections",
     "55P03": "something there holds a lock for long: see pg_stat_activity, then run this again",
     "57P01": "it was shut down",
@@ -49,13 +51,19 @@ _BY_TEXT = {
     "remaining connection slots": _BY_CODE["53300"],
     "starting up": _BY_CODE["57P03"],
     "in recovery mode": _BY_CODE["57P03"],
-    "No space left on device": _BY_CODE[_DISK_FULL],
+    "No space left on device": NO_ROOM,
+    "DiskFull": NO_ROOM,
     "refused": "nothing answers there: start it (`pc up` starts the embedded one), or correct PC_POSTGRES_DSN",
     "No such file": "nothing answers there: start it (`pc up` starts the embedded one), or correct PC_POSTGRES_DSN",
+    "server closed the connection": _GONE,
+    "terminating connection": _GONE,
+    "connection already closed": _GONE,
     "translate host name": "its host name is unknown: correct PC_POSTGRES_DSN",
     "timeout expired": "it does not answer in time: check its address and the firewall",
     "does not support SSL": "it does not support SSL: see sslmode in the DSN",
 }
+# What Dagster keeps of an error begins with the name of its class.
+_SERVER_S = ("psycopg2.OperationalError: ", "psycopg2.InterfaceError: ", "psycopg2.errors.DiskFull: ")
 # A try again cannot mend these.
 _FINAL = ("password", "pg_hba.conf", "does not exist", "translate host name", "support SSL", "certificate", "sslmode")
 
@@ -107,7 +115,7 @@ def in_transaction(dsn: str, work: Callable[[Connection], T], attempts: int = 5)
                 last = error
                 if not connection.closed and not (error.pgcode or "").startswith(_REPLAYED):
                     if error.pgcode in _BY_CODE:
-                        raise UserError(explain(error)) from error
+                        raise user_error(error) from error
                     raise
     raise PostgresUnreachable(f"{place(dsn)}: the connection was lost {attempts} times: {_reason(last)}") from last
 
@@ -177,13 +185,42 @@ def explain(error: psycopg2.Error) -> str:
     return f"Postgres: {_reason(error)}"
 
 
+def user_error(error: psycopg2.Error) -> UserError:
+    """An error of psycopg2 that a user can mend."""
+    return (NoSpace if error.pgcode == _DISK_FULL else UserError)(explain(error))
+
+
+def told(error: BaseException) -> str | None:
+    """One sentence for an error that stands on one of Postgres which a user can mend, as Dagster's storage raises them.
+
+    None where there is no such error beneath, or it is a defect of ours.
+    """
+    beneath: BaseException | None = error
+    while beneath is not None and not isinstance(beneath, psycopg2.Error):
+        beneath = beneath.__cause__ or beneath.__context__
+    if beneath is None:
+        return None
+    gone = isinstance(beneath, psycopg2.OperationalError | psycopg2.InterfaceError) and not beneath.pgcode
+    known = gone or beneath.pgcode in _BY_CODE or (beneath.pgcode or "").startswith(_REPLAYED)
+    return explain(beneath) if known else None
+
+
+def in_a_sentence(words: str) -> str:
+    """What is left of an error in words: as one sentence where it is a server's that is gone or full, else as it is."""
+    return f"Postgres: {_by_words(words)}" if words.startswith(_SERVER_S) else words
+
+
 def _reason(error: psycopg2.Error) -> str:
     if error.pgcode in _BY_CODE:
         return _BY_CODE[error.pgcode]
+    return _by_words(str(error))
+
+
+def _by_words(words: str) -> str:
     for text, reason in _BY_TEXT.items():
-        if text in str(error):
+        if text in words:
             return reason
-    lines = str(error).strip().splitlines()
+    lines = words.strip().splitlines()
     return lines[0] if lines else "the connection was lost"
 
 

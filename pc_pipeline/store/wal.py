@@ -39,6 +39,13 @@ def server(connection: Connection) -> Server:
         return Server(*_one(cursor))
 
 
+def database(connection: Connection) -> str:
+    """The cluster's identifier and the database's name: no other is called so."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT system_identifier || ' ' || current_database() FROM pg_control_system()")
+        return str(_one(cursor)[0])
+
+
 def take_slot(connection: Connection) -> bool:
     """See that there is a replication slot that keeps WAL for our receiver; True where it stood and lost none.
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from pc_pipeline.defs.coordinator import SURPLUS_TAG
 from pc_pipeline.defs.partitions import site
 from pc_pipeline.defs.resources import Pipeline
 from pc_pipeline.defs.rollups.schedules import schedules
 from pc_pipeline.defs.videos import sensors
 from pc_pipeline.embedded.instance import dagster_environment
 from pc_pipeline.embedded.services import Endpoints
+from pc_pipeline.run_tags import SURPLUS
 from pc_pipeline.settings import Settings
 from pc_pipeline.stages.registration import register
 from pc_pipeline.store.postgres import in_transaction
@@ -114,6 +114,14 @@ def test_a_tick_after_another_sees_what_came_meanwhile(camera_site):
     assert keys(camera_site.tick()) == ["door|2026-03-02"]
 
 
+def test_a_full_disk_uses_up_no_attempt(camera_site, monkeypatch):
+    camera_site.put("door_20260301_090000.mp4")
+    monkeypatch.setattr(sensors, "disk_full", lambda home: "the disk is full")
+    for sensor in (sensors.video_files, sensors.outstanding_camera_days):
+        result = camera_site.tick(sensor)
+        assert keys(result) == [] and result.skip_reason.skip_message == "the disk is full"
+
+
 def test_nothing_new_requests_nothing_and_says_so(camera_site):
     result = camera_site.tick()
     assert keys(result) == [] and "nothing new" in result.skip_reason.skip_message
@@ -184,7 +192,7 @@ def test_a_run_that_succeeded_or_was_cancelled_is_not_asked_for_again(camera_sit
 def test_a_run_that_made_way_for_another_in_the_queue_is_asked_for_again_should_that_have_failed(camera_site):
     camera_site.put("door_20260301_090000.mp4")
     (request,) = camera_site.tick().run_requests
-    camera_site.make_run(request, dg.DagsterRunStatus.CANCELED, **{SURPLUS_TAG: "the run of a backfill"})
+    camera_site.make_run(request, dg.DagsterRunStatus.CANCELED, **{SURPLUS: "the run of a backfill"})
     assert keys(camera_site.tick()) == [f"door|{DAY}"]
 
 

@@ -56,6 +56,13 @@ def test_a_day_of_hours_is_a_picture_that_is_shown_at_once(seen):
     assert [path.get("d", "").count("M") for path in bars] == [25 * (seen > 0), 25 * (seen // 2 > 0)]
 
 
+def test_people_of_any_colour_vision_tell_in_from_out():
+    picture = drawn(plots.in_and_out(["09:00"], [{"entered": 2, "exited": 1}]))
+    assert "in (blue), most 2; out (orange), most 1" in "".join(picture.itertext())
+    strokes = [path.get("stroke") for path in picture.iter() if path.get("stroke-width")]
+    assert strokes == ["#0072b2", "#d55e00"], "of Okabe and Ito's palette"
+
+
 def test_a_busy_day_inside_stays_small_and_shows_what_was_added():
     start = local("2026-03-10 08:00:00")
     hours = [{"hour_start": start + n * dt.timedelta(hours=1)} for n in (0, 1, 5)]
@@ -64,7 +71,7 @@ def test_a_busy_day_inside_stays_small_and_shows_what_was_added():
     ]
     plot = plots.inside(hours, steps, LONDON)
     assert len(plot.value) < 15000
-    assert "most 39; red: added by the correction" in "".join(drawn(plot).itertext())
+    assert "most 39; orange: added by the correction" in "".join(drawn(plot).itertext())
 
 
 def test_names_cannot_leave_the_picture():

@@ -9,7 +9,7 @@ import pytest
 from pc_pipeline.embedded import ui
 from pc_pipeline.embedded.process import Background
 from pc_pipeline.embedded.services import Endpoints
-from pc_pipeline.errors import PostgresUnreachable
+from pc_pipeline.errors import PostgresUnreachable, ServiceError
 from pc_pipeline.settings import Settings
 
 
@@ -100,6 +100,28 @@ def test_the_runs_of_a_killed_daemon_go_on(dagster, tmp_path):
     before, after = seen
     assert after["code_server"] == before["code_server"], "whose children they are"
     assert done == ["lost runs reported"]
+
+
+def test_services_that_find_no_room_end_nothing(dagster, tmp_path, monkeypatch):
+    dagster, _, _ = dagster
+    full = [2]
+
+    def follow():
+        if full[0]:
+            full[0] -= 1
+            raise ServiceError("the disk is full")
+
+    monkeypatch.setattr(dagster, "_follow_services", follow)
+
+    def steps():
+        yield from all_run(dagster)
+        while full[0]:
+            yield "they cannot start"
+        assert len(ids(dagster)) == 3
+        yield "all goes on"
+
+    dagster.run(Background(tmp_path, "ui"), Steps(steps()))
+    assert full == [0]
 
 
 def test_what_asks_the_code_server_waits_for_it(dagster, monkeypatch):

@@ -4,6 +4,7 @@ import datetime as dt
 import threading
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from faults.areas.damaged import lay_down, read_outcomes
@@ -15,6 +16,7 @@ from pc_pipeline.stages.registration import register
 from pc_pipeline.stages.runner import run_stage
 from pc_pipeline.vision.complaints import Complaints
 from pc_pipeline.vision.decode import LARGEST_PIXELS, is_cut_off, read_frames
+from pc_pipeline.vision.detect import Boxes, detect_video
 from pc_pipeline_tests import clips
 from pc_pipeline_tests.stages.world import DETECTOR
 
@@ -103,6 +105,29 @@ def test_of_two_videos_decoded_at_once_neither_loses_its_complaints(whole, tmp_p
     for thread in threads:
         thread.join()
     assert heard == [True] * 4
+
+
+class SeesNobody:
+    def detect(self, frames):
+        for frame in frames:
+            yield frame, Boxes(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int16))
+
+
+def test_pictures_that_decode_without_an_error_but_not_as_they_were_recorded_are_warned_of(whole, tmp_path):
+    path = tmp_path / "clip.mkv"
+    path.write_bytes(whole["h265.mkv"])
+    intact = [frame.image for frame in read_frames(path)]
+    assert detect_video(path, SeesNobody(), 0)[1].warnings == []
+    content = bytearray(whole["h265.mkv"])
+    # The first picture is the largest part of the cluster.
+    middle = content.index(b"\x1f\x43\xb6\x75") + 1000
+    content[middle : middle + 64] = bytes(byte ^ 0x55 for byte in content[middle : middle + 64])
+    path.write_bytes(content)
+    complaints = Complaints()
+    others = [frame.image for frame in read_frames(path, complaints=complaints)]
+    assert len(others) == len(intact) and not np.array_equal(others[-1], intact[-1]) and not complaints.heard
+    (warning,) = detect_video(path, SeesNobody(), 0)[1].warnings
+    assert "its own checksums" in warning and "copy it again" in warning
 
 
 def test_an_avi_without_its_end_is_told(tmp_path):

@@ -283,6 +283,7 @@ def test_the_archive_forgets_a_video_that_was_removed(world):
     videos = load_two(world)
     run(world)
     in_transaction(world.machine.dsn, lambda c: registry.remove_video(c, videos[0]))
+    assert run(world, dry_run=True).rewritten == 1
     assert run(world).rewritten == 1
     assert [row[0] for row in archived(world, "detections")] == 20 * [videos[1]]
 
@@ -338,6 +339,24 @@ def test_every_kind_of_value_is_kept_bit_for_bit(world, tmp_path):
 
 
 # ------------------------------------------------------------------------------------------------ tracks and movements
+
+
+def test_a_dry_run_tells_what_the_run_does_and_changes_nothing(world):
+    film_two(world)
+    world.settle()
+    before = world.digest(), world.ledger()
+    would = run(world, LATER, dry_run=True)
+    assert (world.digest(), world.ledger()) == before
+    did = run(world, LATER)
+
+    def told(report):
+        return [(gone.table, gone.month, gone.camera, gone.rows) for gone in report.gone]
+
+    assert told(would) == told(did)
+    assert {"detections", "people_movements", "tracks", "track_genders", "track_links"} <= {
+        table for table, *_ in told(would)
+    }
+    assert (would.raw_files, would.rewritten) == (did.raw_files, did.rewritten) == (2, 0)
 
 
 def test_hours_days_and_totals_outlive_tracks_and_movements(world):

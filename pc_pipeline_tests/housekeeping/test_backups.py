@@ -12,9 +12,10 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -29,7 +30,7 @@ from pc_pipeline.embedded.postgres import Postgres
 from pc_pipeline.embedded.process import Background, wait_until
 from pc_pipeline.embedded.services import services
 from pc_pipeline.errors import ConfigError, ServiceError, UserError
-from pc_pipeline.housekeeping import archived_wal, backups, restore
+from pc_pipeline.housekeeping import archived_wal, backups, health, manifests, restore
 from pc_pipeline.ingest.backups import BackupsConfig
 from pc_pipeline.ingest.site import load_site
 from pc_pipeline.ingest.yaml_lines import SiteFileError
@@ -100,6 +101,8 @@ def test_any_moment_comes_back_after_the_data_folder_is_gone(home: Settings, tmp
         count(world, "2026-03-02 09:00:00")
         made = backups.create(home, found.postgres_dsn, KEEP, lambda line: None)
         assert "same disk" in made.warnings[0]
+        with closing(connect(found.postgres_dsn)) as connection:
+            assert manifests.database_of(home) == wal.server(connection).system_identifier
         count(world, "2026-03-02 10:00:00")
         then, digest_then = world.rows("SELECT clock_timestamp()")[0][0], world.digest()
         count(world, "2026-03-02 11:00:00")
@@ -266,28 +269,39 @@ def test_a_restore_waits_for_nobody_and_says_who_is_connected(own: Settings, dsn
         restore.plan(backups.backup_folder(own, KEEP), None, dt.datetime.now(dt.UTC), embedded=False)
 
 
-def test_no_password_in_arguments_or_in_a_backup(
-    own: Settings, dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_no_secret_of_the_dsn_in_arguments_or_in_a_backup(
+    own: Settings, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    password = parse_dsn(dsn)["password"]
+    password, of_key = parse_dsn(dsn)["password"], f"canary{uuid4().hex}"
+    dsn = make_dsn(dsn, sslpassword=of_key)
+    monkeypatch.setenv("PC_POSTGRES_DSN", dsn)
     started = []
     popen = subprocess.Popen
 
     class Seen(popen):  # type: ignore[misc, valid-type]
         def __init__(self, argv: list[str], **options: Any) -> None:
-            started.append((argv, options.get("env") or {}))
+            environment = options.get("env") or {}
+            service = environment.get("PGSERVICEFILE")
+            started.append((argv, environment, Path(service).read_text() if service else ""))
             super().__init__(argv, **options)
 
     monkeypatch.setattr(subprocess, "Popen", Seen)
     made = dumped(own, dsn)
     restored(made)
-    assert [Path(argv[0]).name for argv, _ in started] == ["pg_dump", "psql", "pg_restore"]
-    assert not any(password in argument for argv, _ in started for argument in argv)
-    assert [environment.get("PGPASSWORD") for _, environment in started[:2]] == [password, password]
+    assert [Path(argv[0]).name for argv, _, _ in started] == ["pg_dump", "psql", "pg_restore"]
+    assert not any(secret in argument for argv, _, _ in started for argument in argv for secret in (password, of_key))
+    assert [environment.get("PGPASSWORD") for _, environment, _ in started[:2]] == [password, password]
+    assert [service for _, _, service in started[:2]] == 2 * [f"[pc_pipeline]\nsslpassword={of_key}\n"]
     folder = backups.backup_folder(own, KEEP)
     for path in folder.rglob("*"):
-        assert path.is_dir() or password.encode() not in path.read_bytes()
+        assert path.is_dir() or not any(secret.encode() in path.read_bytes() for secret in (password, of_key))
         assert path.stat().st_mode & 0o077 == 0 or path.name == ".lock"
+    monkeypatch.setenv("PGSERVICE", "people")
+    with (
+        pytest.raises(ConfigError, match="has both a service and sslpassword: write sslpassword into"),
+        backups.without_secrets(dsn),
+    ):
+        pass
 
 
 def test_a_backup_is_whole_or_not_there(own: Settings, dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,11 +319,11 @@ def test_a_backup_is_whole_or_not_there(own: Settings, dsn: str, monkeypatch: py
     killed.join()
     assert killed.exitcode == -signal.SIGKILL
     assert len(list(folder.glob(".*.new"))) == 1
-    assert [one.name for one in backups.backups(folder)] == [made.backup.name]
+    assert [one.name for one in manifests.look(folder).backups] == [made.backup.name]
 
     assert json.loads(pc("db", "backup", "--json").stdout)["kind"] == "dump"
     assert not list(folder.glob(".*.new")), "what a killed one left is swept"
-    first, second = backups.backups(folder)
+    first, second = manifests.look(folder).backups
     assert first == made.backup
     with backups.alone(folder), pytest.raises(backups.BackupFailed, match="another backup is being made"):
         dumped(own, dsn)
@@ -332,6 +346,26 @@ def failing(error: Exception) -> Callable[..., None]:
 def _die_when_dumped(own: Settings, dsn: str) -> None:
     backups.run_program = lambda *arguments: die()
     dumped(own, dsn)
+
+
+def test_two_sites_do_not_share_a_folder(own: Settings, dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = dumped(own, dsn)
+    other = make_dsn(dsn, dbname="postgres")
+    monkeypatch.setenv("PC_POSTGRES_DSN", other)
+    theirs = Settings()
+    with pytest.raises(backups.BackupFailed, match=f"no backup was made: .* of another database, that of {own.home}"):
+        dumped(theirs, other)
+    for command in (("db", "backups"), ("db", "restore", made.backup.name, "--yes")):
+        with pytest.raises(ConfigError, match="name a folder of this site's own"):
+            pc(*command)
+    with closing(connect(other)) as connection:
+        why = backups.wanted_now(theirs, connection, KEEP, LONDON, dt.datetime.now(dt.UTC))
+    assert why and "another database" in why, "the job runs, fails and says so"
+    backup, problems = health._backups(theirs)
+    assert (backup, problems) == (None, [why])
+    # Moved to that server, it goes on in the same folder.
+    (backups.backup_folder(own, KEEP) / manifests.OWNER).unlink()
+    assert made.backup.name in pc("db", "backups").output
 
 
 def test_the_job_makes_one_and_the_schedule_asks_for_one_a_night(own: Settings, dsn: str) -> None:
@@ -359,13 +393,13 @@ def test_the_job_makes_one_and_the_schedule_asks_for_one_a_night(own: Settings, 
 NOW = dt.datetime(2026, 3, 30, 12, tzinfo=dt.UTC)
 
 
-def at(days: float, number: int = 0, timeline: int = 1, cluster: str = "7") -> backups.Backup:
+def at(days: float, number: int = 0, timeline: int = 1, cluster: str = "7") -> manifests.Backup:
     """A base backup made so many days ago, in the WAL segment `number`."""
     moment = NOW - dt.timedelta(days=days)
     lsn = f"0/{number * wal.SEGMENT_BYTES + 40:X}"
-    return backups.Backup(
-        f"{moment:%Y-%m-%dT%H%M%SZ}", backups.BASE, moment, moment, "18.4", 180004, 12, {}, None, 1, 1, 1, {},
-        system_identifier=cluster, timeline=timeline, start_lsn=lsn, end_lsn=lsn
+    return manifests.Backup(
+        f"{moment:%Y-%m-%dT%H%M%SZ}", manifests.BASE, moment, moment, "18.4", 180004, 12, {"videos": 0}, None,
+        1, 1, 1, {}, system_identifier=cluster, timeline=timeline, start_lsn=lsn, end_lsn=lsn,
     )  # fmt: skip
 
 
@@ -402,10 +436,10 @@ def segments(folder: Path, timeline: int, numbers: Iterable[int], days: float = 
     return path
 
 
-def saved(folder: Path, *made: backups.Backup) -> None:
+def saved(folder: Path, *made: manifests.Backup) -> None:
     for one in made:
         (folder / one.name).mkdir()
-        (folder / one.name / backups.MANIFEST).write_text(json.dumps(asdict(one), default=dt.datetime.isoformat))
+        (folder / one.name / manifests.MANIFEST).write_text(manifests.manifest(one))
 
 
 def test_wal_that_is_missing_is_told_and_never_passed_over(tmp_path: Path) -> None:
@@ -429,7 +463,7 @@ def test_wal_that_is_missing_is_told_and_never_passed_over(tmp_path: Path) -> No
 def test_on_a_new_machine_a_moment_is_of_the_time_zone_that_was_backed_up(home: Settings, tmp_path: Path) -> None:
     folder = home.home / "backups"
     folder.mkdir(parents=True)
-    saved(folder, replace(at(10, 3), rows={"videos": 1}))
+    saved(folder, at(10, 3))
     segments(folder, 1, range(3, 5))
     (folder / at(10).name / "site.yaml").write_text("timezone: America/New_York\n")
     assert not home.site_file.exists()
@@ -453,6 +487,60 @@ def test_a_moment_is_looked_for_on_the_timeline_of_its_day(tmp_path: Path) -> No
     assert planned(9) == (at(20).name, 2, ((1, 3), (1, 4), (2, 5), (2, 6)))
     assert planned(1) == (at(8).name, 2, ((2, 6), (2, 7)))
     assert restore.plan(tmp_path, None, None, embedded=True).segments == ((2, 6), (2, 7))
+
+
+def without(key: str) -> Callable[[dict[str, Any]], object]:
+    return lambda told: {name: value for name, value in told.items() if name != key}
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda told: None, "is empty, cut off or no JSON"),
+        (lambda told: [], "is empty, cut off or no JSON"),
+        (without("ended_at"), "has no ended_at"),
+        (without("start_lsn"), "does not tell its place in the WAL"),
+        (lambda told: {**told, "files": None}, "has a wrong files"),
+        (lambda told: {**told, "ended_at": "2026-03-01T02:00:00"}, "has times without a zone"),
+        (lambda told: {**told, "rows": {}}, "lacks rows or files"),
+    ],
+)
+def test_a_manifest_that_lacks_something_is_unreadable_and_says_what(
+    tmp_path: Path, damage: Callable[[dict[str, Any]], object], says: str
+) -> None:
+    saved(tmp_path, at(3, 3))
+    file = tmp_path / at(3).name / manifests.MANIFEST
+    file.write_text(json.dumps(damage(json.loads(file.read_text()))))
+    found = manifests.look(tmp_path)
+    assert found.backups == []
+    assert f"{says}. Nothing uses or removes it" in found.unreadable[at(3).name]
+
+
+def test_a_damaged_backup_is_named_and_neither_used_nor_removed(own: Settings, dsn: str) -> None:
+    folder = backups.backup_folder(own, KEEP)
+    folder.mkdir(parents=True)
+    yesterday = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
+    broken = [at(90), at(3, 3), replace(at(1, 9), name=f"{yesterday:%Y-%m-%dT%H%M%SZ}")]
+    saved(folder, *broken)
+    half = (folder / broken[0].name / manifests.MANIFEST).read_text()[:100]
+    for one, text in zip(broken, ("", half, None), strict=True):
+        file = folder / one.name / manifests.MANIFEST
+        file.write_text(text) if text is not None else file.unlink()
+    path = segments(folder, 1, range(3, 12))
+
+    made = dumped(own, dsn)
+
+    assert len([warning for warning in made.warnings if "cannot be read: its manifest.json" in warning]) == 3
+    assert made.removed == [] and all((folder / one.name).is_dir() for one in broken)
+    assert [one.name for one in manifests.look(folder).backups] == [made.backup.name]
+    listed = CliRunner().invoke(cli, ["db", "backups"])
+    assert listed.exit_code == 1
+    assert all(f"{one.name} cannot be read" in listed.output for one in broken)
+    with pytest.raises(restore.CannotRestore, match=f"{broken[2].name} cannot be read: .*is not to be had"):
+        pc("db", "restore", broken[2].name, "--yes")
+    backup, problems = health._backups(own)
+    assert backup and (backup["name"], len(problems)) == (made.backup.name, 3)
+    assert len([*path.iterdir()]) == 9, "WAL that one of them may need"
 
 
 def test_wal_that_no_backup_needs_is_removed_and_the_rest_is_packed(tmp_path: Path) -> None:

@@ -145,6 +145,43 @@ def test_a_video_file_that_cannot_be_deleted_is_named_and_the_erasure_waits_for_
     assert inbox.world.rows(f"SELECT state, files, deleted -> 'video files' {last}") == [("done", [], 2)]
 
 
+def test_an_erasure_that_cannot_be_finished_keeps_no_other_from_it(inbox, tmp_path, monkeypatch):
+    record(inbox, tmp_path, ("door_20260301_090000.mp4",))
+    with monkeypatch.context() as patch:
+        patch.setattr(housekeeping, "_remove_video", read_only)
+        for wish in (Wish("door", local("2026-03-01 08:00"), local("2026-03-01 10:00"), True), MORNING):
+            with pytest.raises(UserError, match=r"^erasure \d+ is not finished: .*090000.mp4 cannot be deleted"):
+                erase(inbox.world, wish)
+    last = "SELECT state FROM erasures ORDER BY erasure_id DESC LIMIT 2"
+    assert inbox.world.rows(last) == [("done",), ("running",)]
+    assert finish(inbox.world) == 1
+
+
+def read_only(place, path: Path) -> bool:
+    raise OSError(errno.EROFS, "Read-only file system")
+
+
+def test_an_uncounted_video_goes_where_its_frames_can_lie_in_the_span(inbox, tmp_path):
+    def put(name: str, **of_clip) -> str:
+        inbox.put(name, clips.write(tmp_path / name, **of_clip).read_bytes())
+        return name
+
+    two = [clips.picture(160, 120)] * 2
+    over = put("door_20260301_071500.mp4", fps=9)
+    reaching = put("door_20260301_081500.mp4", pictures=two, times_s=[0, 2760])
+    not_telling = put("door_20260301_083000.ts", codec="h264")
+    changed = put("door_20260301_084500.mp4", fps=8)
+    inside = put("door_20260301_090500.mp4", fps=7)
+    after = put("door_20260301_093000.mp4", fps=6)
+    inbox.settle()
+    inbox.put(changed, b"written over since")
+    nine = Wish("door", local("2026-03-01 09:00:00"), local("2026-03-01 09:30:00"), False)
+    going = [Path(video.path).name for video in housekeeping.preview(place_of(inbox.world), nine).videos]
+    assert going == [reaching, not_telling, changed, inside]
+    erase(inbox.world, nine)
+    assert [name for _, name, _ in inbox.videos()] == [over, after]
+
+
 def test_hours_that_cannot_be_made_again_are_deleted(world):
     film_morning(world)
     film_rest(world)

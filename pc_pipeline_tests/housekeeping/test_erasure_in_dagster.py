@@ -32,7 +32,7 @@ def test_dagster_forgets_the_runs_and_pictures_of_erased_camera_days(dsn, tmp_pa
         place = Place(dsn, tmp_path / "archive", tmp_path / "raw", LONDON.key)
         in_transaction(dsn, lambda c: store.begin(c, MORNING, "me", "ticket 1"))
         in_transaction(dsn, lambda c: store._note(c, 1, [], [], ["door|2026-03-03"]))
-        finish_all(Everywhere(place, None, tmp_path / "dagster"), NOVEMBER, lambda line: None)
+        finish_all(Everywhere(place, None, tmp_path / "dagster"), NOVEMBER, lambda line: None).require_all()
         assert [instance.get_run_by_id(run) is not None for run in runs] == [False, True]
         materialized = instance.get_materialized_partitions(pictured.key)
         assert materialized == {keys[1]}

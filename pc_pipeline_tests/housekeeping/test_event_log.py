@@ -17,6 +17,7 @@ from dagster._core.storage.partition_status_cache import (
 )
 from psycopg2.extensions import make_dsn
 
+from pc_pipeline import run_tags
 from pc_pipeline.cli.db import db
 from pc_pipeline.definitions import defs
 from pc_pipeline.defs.partitions import camera_day_key
@@ -26,8 +27,10 @@ from pc_pipeline.embedded.instance import dagster_environment
 from pc_pipeline.embedded.services import Endpoints
 from pc_pipeline.errors import UserError
 from pc_pipeline.housekeeping import event_log
+from pc_pipeline.ingest.site import SiteConfig
 from pc_pipeline.settings import Settings
-from pc_pipeline.store.postgres import connect
+from pc_pipeline.store import registry
+from pc_pipeline.store.postgres import connect, in_transaction
 from pc_pipeline_tests.housekeeping import killed
 from pc_pipeline_tests.stages.world import start
 
@@ -99,11 +102,11 @@ def _two_months_ago(instance: dg.DagsterInstance, dsn: str) -> dict[str, str]:
     }
     # What the sensors asked for: the run of a quarantined file succeeds with nothing in it.
     for name, status in {"asked": "FAILURE", "asked again": "FAILURE", "answered": "SUCCESS"}.items():
-        tags = {"dagster/partition": WEDNESDAY, "pc/asked_by": "video_files", "pc/asked": name}
+        tags = {run_tags.PARTITION: WEDNESDAY, run_tags.ASKED_BY: "video_files", run_tags.ASKED: name}
         made = instance.create_run_for_job(_nothing, tags=tags, status=dg.DagsterRunStatus(status))
         runs[name] = made.run_id
     for name in ("forgotten", "retried since", "last of its partition"):
-        tags = {"dagster/partition": TUESDAY}
+        tags = {run_tags.PARTITION: TUESDAY}
         runs[name] = instance.create_run_for_job(_nothing, tags=tags, status=dg.DagsterRunStatus.SUCCESS).run_id
     for name in ("NOT_STARTED", "STARTED"):
         runs[name] = instance.create_run_for_job(_nothing, status=dg.DagsterRunStatus(name)).run_id
@@ -114,7 +117,7 @@ def _two_months_ago(instance: dg.DagsterInstance, dsn: str) -> dict[str, str]:
             "UPDATE dagster.runs SET update_timestamp = update_timestamp - interval '60 days',"
             " create_timestamp = create_timestamp - interval '60 days', end_time = end_time - 60 * 86400"
         )
-    retry = {"dagster/parent_run_id": runs["retried since"]}
+    retry = {run_tags.PARENT_RUN: runs["retried since"]}
     instance.report_runless_asset_event(dg.AssetMaterialization("session_statistics", partition=MONDAY))
     runs["of today"] = run(instance, "roll_hours", TUESDAY, tags=retry)
     return runs
@@ -281,6 +284,32 @@ def test_the_command_shows_what_would_go_and_then_deletes_it(history, copies, mo
     assert would["events"] > 0 and would["dry_run"]
     assert f"deleted:\n  {would['events']:,} events" in CliRunner().invoke(db, ["purge-events"]).stdout
     assert "\n  0 events" in CliRunner().invoke(db, ["purge-events"]).stdout
+
+
+def test_the_site_file_says_how_long_runs_keep_what_they_said(history, copies):
+    _, home, _ = history
+    dsn = copies()
+
+    def old_runs(keep: str) -> int:
+        site = SiteConfig.model_validate({"timezone": "UTC", "retention": {"event_log": keep}})
+        in_transaction(dsn, lambda connection: registry.apply_site(connection, site))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PC_POSTGRES_DSN", dsn)
+            patch.setenv("PC_REDIS_URL", "redis://127.0.0.1:1")
+            patch.setenv("PC_HOME", str(home))
+            done = defs.resolve_job_def("purge_event_log").execute_in_process(
+                run_config=QUIET, resources={"pipeline": Pipeline()}
+            )
+            (output,) = [event for event in done.all_events if event.is_successful_output]
+            by_job = output.step_output_data.metadata["old runs"].value
+            shown = CliRunner().invoke(db, ["purge-events", "--dry-run", "--json"])
+        assert json.loads(shown.stdout)["old_runs"] == event_log.purge(dsn, home, now(), dry_run=True).old_runs
+        return by_job
+
+    assert old_runs("61 days") == 0, "all but today's are sixty days old"
+    assert old_runs("59 days") > 5
+    with pytest.raises(ValueError, match="the event log cannot be kept for ever"):
+        old_runs("forever")
 
 
 def test_a_database_without_dagster_has_nothing_to_purge(dsn, tmp_path):

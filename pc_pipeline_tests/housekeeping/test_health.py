@@ -29,6 +29,7 @@ HEALTHY: dict[str, Any] = {
     },
     "disks": [{"folders": {"state": "/pc", "videos": "/videos"}, "free_bytes": 6e11, "total_bytes": 1e12}],
     "backup": {"name": "b", "kind": "base", "ended_at": NOW - 9 * HOURS, "bytes": 3e9, "backups": 14},
+    "backup_problems": [],
     "cache": True,
     "problem": None,
     "results": {
@@ -104,6 +105,7 @@ def test_a_healthy_system_wants_nothing_and_fits_a_screen():
             "Not known: files, jobs. It took",
         ),
         ("backup", None, "There is no backup yet"),
+        ("backup_problems", ["the backup b cannot be read"], "The backup b cannot be read."),
         ("backup.ended_at", NOW - 80 * HOURS, "The last backup is 3 days old"),
         ("cache", False, "Redis does not answer"),
     ],

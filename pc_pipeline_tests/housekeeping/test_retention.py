@@ -10,15 +10,17 @@ from click.testing import CliRunner
 from pc_pipeline.cli import cli
 from pc_pipeline.definitions import defs
 from pc_pipeline.defs.resources import Pipeline
-from pc_pipeline.errors import ConfigError
+from pc_pipeline.errors import ConfigError, UserError
 from pc_pipeline.ingest.site import SiteConfig, load_site
 from pc_pipeline.store import archive, registry
+from pc_pipeline.store import erasure as erasures
 from pc_pipeline.store.postgres import in_transaction
 from pc_pipeline.store.retention import rules
 from pc_pipeline_tests.housekeeping.test_archive import in_table
 from pc_pipeline_tests.stages.world import World, across, local
 
 NOW = dt.datetime(2026, 7, 1, tzinfo=dt.UTC)
+NOBODY = erasures.Wish("door", NOW, NOW + dt.timedelta(hours=1), False)
 
 
 def site_of(text: str, folder: Path) -> SiteConfig:
@@ -134,6 +136,22 @@ def test_the_commands_and_jobs_archive_query_and_erase(here):
     assert in_transaction(here.machine.dsn, archive.files)[0] == []
     (row,) = json.loads(call("erase", "--list", "--json"))
     assert (row["state"], row["deleted"]["videos"], row["asked_by"]) == ("done", 1, "me")
+
+
+def test_an_erasure_that_cannot_be_finished_fails_the_nights_run_and_the_archive_is_made(here):
+    """Redis, of which the erasure knows, is away."""
+    in_transaction(here.machine.dsn, lambda c: erasures.begin(c, NOBODY, "me", "ticket 1"))
+    done = defs.resolve_job_def("archive_old_rows").execute_in_process(
+        resources={"pipeline": Pipeline()}, raise_on_error=False
+    )
+    (failure,) = [event.step_failure_data for event in done.all_events if event.is_step_failure]
+    assert "erasure 1 is not finished: Redis does not answer" in failure.error_display_string
+    shown = failure.user_failure_data.metadata
+    assert (shown["rows gone"].value, shown["erasures not finished"].value) == (60, 1), "boxes and frames"
+    assert in_table(here) == []
+    refused = CliRunner().invoke(cli, ["archive", "run"])
+    assert "nothing is past its time" in refused.stdout
+    assert isinstance(refused.exception, UserError)
 
 
 def test_every_job_of_the_house_says_what_it_is_for_and_erasure_has_no_schedule():

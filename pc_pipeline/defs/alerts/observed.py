@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as Status
-from dagster._core.storage.tags import PARTITION_NAME_TAG, WILL_RETRY_TAG
 
+from pc_pipeline import run_tags
 from pc_pipeline.alerts.evaluate import Observed
 from pc_pipeline.alerts.judge import FailedCheck, FailedRun
 
@@ -110,7 +110,7 @@ def _failed_runs(instance: dg.DagsterInstance, oldest: dt.datetime) -> list[Fail
     latest: dict[tuple[str, str], dg.RunRecord] = {}
     for record in failed:
         run = record.dagster_run
-        if run.tags.get(WILL_RETRY_TAG) != "true":
+        if run.tags.get(run_tags.WILL_RETRY) != "true":
             latest.setdefault(_made(run), record)
     for job in {job for job, _ in latest}:
         for made, storage_id in _last_successes(instance, job, {key for key in latest if key[0] == job}, oldest):
@@ -126,7 +126,7 @@ def _failed_runs(instance: dg.DagsterInstance, oldest: dt.datetime) -> list[Fail
 def _made(run: dg.DagsterRun) -> tuple[str, str]:
     # A run of hidden assets from the UI has a job without a name of its own.
     job = "materialize" if run.job_name.startswith("__") else run.job_name
-    return job, run.tags.get(PARTITION_NAME_TAG, "")
+    return job, run.tags.get(run_tags.PARTITION, "")
 
 
 def _last_successes(
@@ -136,7 +136,7 @@ def _last_successes(
     name = None if job == "materialize" else job
     done = [dg.DagsterRunStatus.SUCCESS]
     for first in range(0, len(partitions), _PAGE):
-        tags = {PARTITION_NAME_TAG: partitions[first : first + _PAGE]}
+        tags = {run_tags.PARTITION: partitions[first : first + _PAGE]}
         of_these = dg.RunsFilter(job_name=name, statuses=done, tags=tags, updated_after=oldest)
         for record in instance.get_run_records(of_these, limit=_MOST):
             yield _made(record.dagster_run), record.storage_id

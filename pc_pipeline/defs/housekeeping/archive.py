@@ -1,6 +1,7 @@
 """The nightly job that brings what is past its time to the archive."""
 
 import datetime as dt
+from typing import Any
 
 import dagster as dg
 
@@ -16,13 +17,16 @@ from pc_pipeline.errors import UserError
     " its table."
 )
 def archive_and_delete(context: dg.OpExecutionContext, pipeline: Pipeline) -> None:
-    """What goes when: the site file's `retention:`; how: docs/retention.md."""
+    """What goes when: the site file's `retention:`; how: docs/retention.md.
+
+    An erasure that cannot be finished keeps nothing from the archive, and fails the run: it was promised to somebody.
+    """
     from pc_pipeline.housekeeping.archive import run
     from pc_pipeline.housekeeping.erasure import finish_all
 
     now, places = dt.datetime.now(dt.UTC), everywhere(pipeline)
     try:
-        finished = finish_all(places, now, context.log.info)
+        erasures = finish_all(places, now, context.log.info)
         report = run(places.place, now, context.log.info)
     except UserError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
@@ -41,17 +45,19 @@ def archive_and_delete(context: dg.OpExecutionContext, pipeline: Pipeline) -> No
         )
         for gone in report.gone
     ]
-    context.add_output_metadata(
-        {
-            "rows gone": sum(gone.rows for gone in report.gone),
-            "MB written": round(sum(gone.bytes for gone in report.gone) / 1e6, 1),
-            "waiting": len(waiting),
-            "files of raw detections removed": report.raw_files,
-            "files of the archive written anew": report.rewritten,
-            "erasures finished": finished,
-            "months": stage.table(("table", "month", "camera", "rows", "MB", "state", "why"), rows),
-        }
-    )
+    shown: dict[str, Any] = {
+        "rows gone": sum(gone.rows for gone in report.gone),
+        "MB written": round(sum(gone.bytes for gone in report.gone) / 1e6, 1),
+        "waiting": len(waiting),
+        "files of raw detections removed": report.raw_files,
+        "files of the archive written anew": report.rewritten,
+        "erasures finished": erasures.done,
+        "erasures not finished": len(erasures.stuck),
+        "months": stage.table(("table", "month", "camera", "rows", "MB", "state", "why"), rows),
+    }
+    if erasures.stuck:
+        raise dg.Failure(" ".join(erasures.stuck), metadata=shown, allow_retries=False)
+    context.add_output_metadata(shown)
 
 
 @dg.job(

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from pc_pipeline import run_tags
 from pc_pipeline.defs.partitions import site
 from pc_pipeline.defs.resources import Pipeline
 from pc_pipeline.settings import Settings
@@ -58,4 +59,4 @@ def back_up_every_night(pipeline: Pipeline) -> Any:
 
     with closing(connect(pipeline.dsn())) as connection:
         why = wanted_now(Settings(), connection, site().backups, site().zone_info, dt.datetime.now(dt.UTC))
-    return dg.RunRequest(tags={"pc/why": why}) if why else dg.SkipReason("this night's backup is made")
+    return dg.RunRequest(tags={run_tags.WHY: why}) if why else dg.SkipReason("this night's backup is made")

@@ -3,6 +3,7 @@
 import datetime as dt
 
 import dagster as dg
+from pydantic import Field
 
 from pc_pipeline.defs.partitions import site
 from pc_pipeline.defs.resources import Pipeline
@@ -13,7 +14,9 @@ from pc_pipeline.settings import Settings
 class PurgeConfig(dg.Config):
     """How long runs keep all that they said."""
 
-    keep_days: int = 30
+    keep_days: int | None = Field(
+        default=None, description="Days; without it as long as `retention` in the site file says."
+    )
 
 
 @dg.op(description="Delete the events, runs and output of old runs; what is materialized stays known.")
@@ -46,8 +49,8 @@ def purge_old_events(context: dg.OpExecutionContext, config: PurgeConfig, pipeli
 
 
 @dg.job(
-    description="Delete what old runs said (30 days, or `keep_days`). Partitions keep their last materialization,"
-    " failed ones their failure, checks their last result; runs that wait or run are never touched."
+    description="Delete what old runs said (`event_log` of `retention` in the site file: 30 days). Partitions keep"
+    " their last materialization, failed ones their failure, checks their last result; runs that wait or run stay."
 )
 def purge_event_log() -> None:
     """The same as `pc db purge-events`."""
@@ -60,5 +63,5 @@ purge_every_night = dg.ScheduleDefinition(
     cron_schedule="15 2 * * *",
     execution_timezone=site().timezone,
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Every night: the events of runs older than 30 days.",
+    description="Every night: the events of runs whose time is over (`retention`, 30 days).",
 )

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 import dagster as dg
 
-from pc_pipeline.defs.coordinator import SURPLUS_TAG
 from pc_pipeline.defs.jobs import camera_day
 from pc_pipeline.defs.launcher import report_lost_starts
 from pc_pipeline.defs.partitions import camera_day_key, cameras, site
 from pc_pipeline.defs.resources import Pipeline
+from pc_pipeline.embedded.process import disk_full
 from pc_pipeline.errors import UserError
 from pc_pipeline.ingest.names import one_line
+from pc_pipeline.run_tags import ASKED, ASKED_BY, PARTITION, SURPLUS
+from pc_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from pc_pipeline.stages.arrivals import Memory, Pending
@@ -25,9 +27,6 @@ _MAX_ATTEMPTS = 3
 _LONGEST_S = 30.0
 # Camera-days whose runs are looked up at once.
 _TOGETHER = 500
-_PARTITION = "dagster/partition"
-# On a run: the hash of what was asked for, and the sensor that did.
-_ASKED, _ASKED_BY = "pc/asked", "pc/asked_by"
 _QUEUED = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING]
 _RUNNING = [*_QUEUED, dg.DagsterRunStatus.STARTED]
 
@@ -56,15 +55,15 @@ def _requests(
     left = iter(days)
     while len(requests) < MAX_REQUESTS and (some := list(islice(left, _TOGETHER))):
         asked_of = {camera_day_key(camera, date): asked for (camera, date), asked in some}
-        unfinished = dg.RunsFilter(statuses=busy, tags={_PARTITION: list(asked_of)})
+        unfinished = dg.RunsFilter(statuses=busy, tags={PARTITION: list(asked_of)})
         for run in instance.get_runs(unfinished):
-            asked_of.pop(run.tags[_PARTITION], None)  # type: ignore[call-overload]
+            asked_of.pop(run.tags[PARTITION], None)  # type: ignore[call-overload]
         last = _last_runs(instance, sensor, list(asked_of))
         for key, asked in asked_of.items():
             if _is_answered(instance, sensor, key, asked, last.get(key)):
                 continue
             after = last[key].run_id if key in last else "first"
-            tags = {_ASKED: asked, _ASKED_BY: sensor}
+            tags = {ASKED: asked, ASKED_BY: sensor}
             requests.append(
                 dg.RunRequest(run_key=f"{key}:{asked}:{after}", partition_key=key, tags=tags, job_name=camera_day.name)
             )
@@ -76,15 +75,15 @@ def _last_runs(instance: dg.DagsterInstance, sensor: str, keys: Sequence[str]) -
     if not keys:
         return {}
     enough = 2 * len(keys)
-    of_all = dg.RunsFilter(tags={_PARTITION: keys, _ASKED_BY: sensor})
+    of_all = dg.RunsFilter(tags={PARTITION: keys, ASKED_BY: sensor})
     last: dict[str, dg.DagsterRun] = {}
     found = instance.get_runs(of_all, limit=enough)
     for run in found:
-        last.setdefault(run.tags[_PARTITION], run)
+        last.setdefault(run.tags[PARTITION], run)
     # What ran often of late may hide the others.
     hidden = [key for key in keys if key not in last] if len(found) == enough else []
     for key in hidden:
-        for run in instance.get_runs(dg.RunsFilter(tags={_PARTITION: key, _ASKED_BY: sensor}), limit=1):
+        for run in instance.get_runs(dg.RunsFilter(tags={PARTITION: key, ASKED_BY: sensor}), limit=1):
             last[key] = run
     return last
 
@@ -94,12 +93,12 @@ def _is_answered(instance: dg.DagsterInstance, sensor: str, key: str, asked: str
 
     One that made way for another run in the queue is no answer: the other may have failed.
     """
-    if last is None or last.tags.get(_ASKED) != asked or SURPLUS_TAG in last.tags:
+    if last is None or last.tags.get(ASKED) != asked or SURPLUS in last.tags:
         return False
     if last.status != dg.DagsterRunStatus.FAILURE:
         return True
-    mine = instance.get_runs(dg.RunsFilter(tags={_PARTITION: key, _ASKED_BY: sensor}), limit=_MAX_ATTEMPTS)
-    return len(mine) == _MAX_ATTEMPTS and all(run.tags.get(_ASKED) == asked for run in mine)
+    mine = instance.get_runs(dg.RunsFilter(tags={PARTITION: key, ASKED_BY: sensor}), limit=_MAX_ATTEMPTS)
+    return len(mine) == _MAX_ATTEMPTS and all(run.tags.get(ASKED) == asked for run in mine)
 
 
 @dg.sensor(
@@ -112,6 +111,8 @@ def video_files(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> dg.S
     """Request the camera-days of files that are new, changed or gone."""
     from pc_pipeline.stages.arrivals import look
 
+    if full := disk_full(Settings().home):
+        return dg.SkipReason(full)
     try:
         arrivals = look(pipeline.machine(context), site(), Last.pending, dt.datetime.now(dt.UTC), Last.look)
     except UserError as error:
@@ -143,6 +144,9 @@ def outstanding_camera_days(context: dg.SensorEvaluationContext, pipeline: Pipel
 
     report_dead_runs(context.instance)
     report_lost_starts(context.instance)
+    # Nobody would ask again once three runs had found no room.
+    if full := disk_full(Settings().home):
+        return dg.SkipReason(full)
     known = context.instance.get_dynamic_partitions(cameras.name or "")
     try:
         found = outstanding(pipeline.machine(context), known, Last.examined, _LONGEST_S)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pc_pipeline.errors import UnreadableVideo
 from pc_pipeline.vision.arrays import Detections, PictureSignals, VideoFacts, joined
+from pc_pipeline.vision.checksums import changed_clusters
 from pc_pipeline.vision.colours import strip_colours
 from pc_pipeline.vision.complaints import Complaints
 from pc_pipeline.vision.decode import USUAL_STEP_US, Frame, is_cut_off, probe, read_frames
@@ -289,6 +290,11 @@ def _report(
     warnings += _doubts(facts, step_us)
     if complained and not warnings:
         warnings.append("the decoder met errors: some of its pictures may be damaged or missing")
+    elif not warnings and (changed := changed_clusters(path)):
+        warnings.append(
+            f"by its own checksums the file is no longer what was recorded (Matroska clusters changed: {changed}): some"
+            " of its pictures may be damaged; copy it again"
+        )
     return DecodeReport(
         len(pts), sampled, int(pts[0]), int(pts[-1]), step_us, warnings, holes(pts, step_us), references_us
     )
