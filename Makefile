@@ -37,10 +37,11 @@ demo:
 	@.venv/bin/pc demo $(if $(DETECTOR),--detector $(DETECTOR))
 
 # One worker more than cores, since many tests wait for servers; in the order of folders, since the longest come first.
+# Bytecode is kept, whatever the shell says: each of a hundred interpreters would compile the tree anew.
 test:
 	@sh scripts/setup.sh all
 	@$(MAKE) --no-print-directory check
-	@.venv/bin/python -m pytest -n $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder
+	@PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest -n $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder
 
 bench:
 	@sh scripts/setup.sh all

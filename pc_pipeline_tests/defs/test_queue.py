@@ -17,12 +17,12 @@ from dagster._core.run_coordinator.base import SubmitRunContext
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
 from pc_pipeline.definitions import defs
-from pc_pipeline.defs.coordinator import SURPLUS_TAG
 from pc_pipeline.defs.partitions import camera_day_key
 from pc_pipeline.defs.pools import INFERENCE
 from pc_pipeline.embedded.instance import dagster_environment
 from pc_pipeline.embedded.services import Endpoints
 from pc_pipeline.local_run import report_dead_runs
+from pc_pipeline.run_tags import SURPLUS
 from pc_pipeline.settings import Settings
 from pc_pipeline.store.postgres import alone, connect
 
@@ -83,7 +83,7 @@ def test_of_two_requests_for_the_same_work_one_waits_and_the_other_says_which(qu
     assert queue.standing(first, second) == [QUEUED, CANCELED]
     said = [event.message for event in queue.instance.all_logs(second.run_id) if event.dagster_event]
     assert any(f"run {first.run_id[:8]} waits for {MONDAY} already" in text for text in said)
-    assert queue.instance.get_run_by_id(second.run_id).tags[SURPLUS_TAG] == first.run_id
+    assert queue.instance.get_run_by_id(second.run_id).tags[SURPLUS] == first.run_id
     other_day, other_work = queue.submit(TUESDAY), queue.submit(MONDAY, job="roll_hours")
     assert queue.standing(other_day, other_work) == [QUEUED, QUEUED]
 

@@ -15,10 +15,9 @@ import pytest
 from pc_pipeline.embedded.process import Background, wait_until
 from pc_pipeline.embedded.services import endpoints, lease
 from pc_pipeline.settings import Settings
-from pc_pipeline.store.digest import digest
 from pc_pipeline.store.postgres import connect
 from pc_pipeline_tests import clips
-from pc_pipeline_tests.stages.world import DETECTOR, LONDON, SILL
+from pc_pipeline_tests.stages.world import DETECTOR, LONDON, SILL, assert_same_rows
 
 FILES = ("door_20260302_235959.mp4", "door_20260303_000000.mp4", "door_20260303_120000.mp4")
 SITE = {"timezone": LONDON.key, "cameras": {"door": {"lines": {"sill": SILL}, "detector": DETECTOR}}}
@@ -77,4 +76,4 @@ def test_a_killed_run_and_a_killed_postgres_leave_nothing_half_done(home, videos
         start = dt.datetime.strptime(name, "door_%Y%m%d_%H%M%S.mp4").replace(tzinfo=LONDON)
         world.add_file(start.astimezone(dt.UTC), videos / name)
     world.settle()
-    assert digest(killed.postgres_dsn) == world.digest()
+    assert_same_rows(killed.postgres_dsn, world.machine.dsn)

@@ -21,7 +21,7 @@ from pc_pipeline.stages import fingerprints as fp
 from pc_pipeline.stages.machine import Machine
 from pc_pipeline.stages.runner import StageReport, day_span, model_hashes, outstanding_days, run_stage
 from pc_pipeline.store import parquet, registry, rollups
-from pc_pipeline.store.digest import TableDigest, digest
+from pc_pipeline.store.digest import TABLES, TableDigest, digest
 from pc_pipeline.store.postgres import connect, in_transaction
 from pc_pipeline.vision.arrays import Detections, PictureSignals, VideoFacts
 from pc_pipeline.vision.decode import probe
@@ -149,6 +149,31 @@ class World:
 
     def count(self, table: str) -> int:
         return self.rows(f"SELECT count(*) FROM {table}")[0][0]
+
+
+def assert_same_rows(dsn: str, expected: str) -> None:
+    """Two databases have the same results; where not, it is told which rows of which tables differ, and in what."""
+    found, wanted = digest(dsn), digest(expected)
+    differing = [table for table in TABLES if found[table] != wanted[table]]
+    assert not differing, "\n".join(line for table in differing for line in _difference(table, dsn, expected))
+
+
+def _difference(table: str, dsn: str, expected: str) -> list[str]:
+    """The first rows of a table that only one of two databases has, without the columns that are no results."""
+    without = ", ".join(f"'{column}'" for column in TABLES[table])
+    query = f"SELECT (to_jsonb(t) - ARRAY[{without}]::text[])::text FROM {table} t ORDER BY 1"
+    rows = []
+    for one in (dsn, expected):
+        with closing(connect(one)) as connection, connection.cursor() as cursor:
+            cursor.execute(query)
+            rows.append([row for (row,) in cursor.fetchall()])
+    only = [sorted(set(mine) - set(other)) for mine, other in (rows, rows[::-1])]
+    told = [f"{table}: {len(rows[0])} rows, {len(rows[1])} expected"]
+    for name, lines in zip(("found   ", "expected"), only, strict=True):
+        told += [f"  {name} {line[:500]}" for line in lines[:3]] + [f"  {name} ... {len(lines)} such"] * (
+            len(lines) > 3
+        )
+    return told
 
 
 def registry_span(connection: Any, identity: int) -> Any:

@@ -1,5 +1,6 @@
 """Detectors behind one protocol: same frames, same boxes, in order, whatever the backend."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +15,7 @@ from pc_pipeline.ingest.site import TrackerConfig
 from pc_pipeline.vision.arrays import joined
 from pc_pipeline.vision.decode import Frame, probe
 from pc_pipeline.vision.detect import Boxes, Progress, detect_in_pieces, detect_video, keep_best, load_detector
-from pc_pipeline.vision.detect.hog import picture_scale
+from pc_pipeline.vision.detect.hog import HogDetector, picture_scale, search
 from pc_pipeline.vision.detect.openvino import decode_output
 from pc_pipeline.vision.models import ModelFile, resolve
 from pc_pipeline_tests import clips
@@ -220,6 +221,62 @@ def test_the_best_boxes_are_kept_whatever_order_they_come_in(given_candidates):
 )
 def test_hog_looks_at_small_pictures_enlarged_and_large_ones_reduced(size, scale):
     assert picture_scale(size) == scale
+
+
+@pytest.mark.parametrize("size", [(640, 480), (200, 300), (96, 160), (64, 128), (65, 127), (48, 112), (201, 129)])
+def test_hog_weighs_the_windows_that_opencvs_own_search_weighs_on_one_thread(size):
+    import cv2
+
+    width, height = size
+    image = np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8)
+    hog = cv2.HOGDescriptor()
+    hog.setSVMDetector(np.asarray(cv2.HOGDescriptor.getDefaultPeopleDetector(), np.float32))
+    with ThreadPoolExecutor(8) as threads:
+        windows, weights = search(hog, image, -3.0, threads)
+    usual = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        expected, confident = hog.detectMultiScale(
+            image, hitThreshold=-3.0, winStride=(8, 8), padding=(8, 8), scale=1.05, groupThreshold=0
+        )
+    finally:
+        cv2.setNumThreads(usual)
+    assert np.array_equal(windows, np.reshape(expected, (-1, 4)))
+    assert np.array_equal(weights, np.ravel(confident))
+    assert len(windows) or min(size) < 100
+
+
+def test_hog_gives_every_window_its_own_weight_where_opencvs_search_mixes_them_up(monkeypatch):
+    """On several threads OpenCV may put the weights in another order than the windows: here it does so every time."""
+    import cv2
+
+    descriptor = cv2.HOGDescriptor
+
+    class MixesUp:
+        """No subclass: one of OpenCV's classes crashes Python when it is collected."""
+
+        getDefaultPeopleDetector = staticmethod(descriptor.getDefaultPeopleDetector)
+
+        def __init__(self) -> None:
+            self._hog = descriptor()
+
+        def __getattr__(self, name):
+            return getattr(self._hog, name)
+
+        def detectMultiScale(self, *arguments, **named):
+            windows, weights = self._hog.detectMultiScale(*arguments, **named)
+            return windows, np.roll(weights, 1, axis=0)
+
+    image = np.random.default_rng(0).integers(0, 255, (160, 96, 3), np.uint8)
+
+    def found() -> Boxes:
+        ((_, boxes),) = HogDetector(0.001, 0.6, (0,), (96, 160)).detect([Frame(0, 0, image)])
+        return boxes
+
+    right = found()
+    monkeypatch.setattr(cv2, "HOGDescriptor", MixesUp)
+    assert len(right.boxes) > 1
+    assert all(np.array_equal(one, two) for one, two in zip(right, found(), strict=True))
 
 
 def test_hog_knows_people_only(tmp_path):

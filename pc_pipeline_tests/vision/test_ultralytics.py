@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import closing
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 
@@ -18,7 +19,8 @@ from pc_pipeline.vision.detect.openvino import OpenvinoDetector
 from pc_pipeline.vision.detect.ultralytics import BATCH, BATCH_ON_GPU, UltralyticsDetector, engine_batch
 from pc_pipeline_tests import clips
 
-pytest.importorskip("torch", reason="the extra `ultralytics` is not installed")
+# Only looked for: imported here, torch would take seconds of every worker that collects this file.
+pytestmark = pytest.mark.skipif(find_spec("torch") is None, reason="the extra `ultralytics` is not installed")
 
 
 @pytest.fixture(scope="module")
