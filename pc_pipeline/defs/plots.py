@@ -57,7 +57,9 @@ def bars(
     longest = max((len(label) for label in labels), default=1)
     every = max(1, math.ceil(7 * (longest + 1) / wide), math.ceil(len(labels) / 2))
     for n in range(0, len(labels), every):
-        drawn += f"<text x='{round(n * wide)}' y='{_TOP + _HEIGHT + 14}'>{_escaped(labels[n])}</text>"
+        # Under the middle of its bar.
+        start = max(round((n + 0.5) * wide - 3.5 * len(labels[n])), 0)
+        drawn += f"<text x='{start}' y='{_TOP + _HEIGHT + 14}'>{_escaped(labels[n])}</text>"
     return _svg(title, drawn)
 
 

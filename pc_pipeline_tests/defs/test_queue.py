@@ -110,6 +110,20 @@ def test_a_backfill_keeps_its_runs_for_it_calls_a_canceled_one_failed(queue):
     assert queue.standing(sensor, backfill, other) == [CANCELED, QUEUED, QUEUED]
 
 
+def test_today_and_what_somebody_starts_go_before_months_of_history(queue):
+    today = camera_day_key("door", dt.datetime.now(dt.UTC).date())
+    one, other = queue.submit(MONDAY, **{"dagster/backfill": "b", "dagster/from_ui": "true"}), queue.submit(TUESDAY)
+    by_hand = queue.submit(WEDNESDAY, **{"dagster/from_ui": "true"})
+    live = queue.submit(today)
+    assert queue.next() == [by_hand.run_id, live.run_id], "two with inference at once"
+    for run in (by_hand, live):
+        queue.instance.report_run_canceled(queue.instance.get_run_by_id(run.run_id))
+    assert queue.next() == [one.run_id, other.run_id]
+    again = queue.submit(TUESDAY, **{"dagster/from_ui": "true"})
+    assert queue.standing(again) == [CANCELED], "it waits already"
+    assert queue.next() == [other.run_id, one.run_id], "and goes first now"
+
+
 def test_a_code_server_that_is_away_for_a_minute_costs_no_run_its_place(queue, monkeypatch):
     def away(self, context):
         raise DagsterUserCodeUnreachableError("Could not reach user code server")

@@ -10,12 +10,14 @@ from pc_pipeline.settings import CHECKOUT
 
 def test_dagsters_tags_are_called_as_dagster_calls_them():
     mine = [run_tags.PARTITION, run_tags.BACKFILL, run_tags.PARENT_RUN, run_tags.ROOT_RUN, run_tags.WILL_RETRY]
+    mine.append(run_tags.PRIORITY)
     assert mine == [
         tags.PARTITION_NAME_TAG,
         tags.BACKFILL_ID_TAG,
         tags.PARENT_RUN_ID_TAG,
         tags.ROOT_RUN_ID_TAG,
         tags.WILL_RETRY_TAG,
+        tags.PRIORITY_TAG,
     ]
     assert f"key: {run_tags.INFERENCE}\n" in (CHECKOUT / "dagster.yaml").read_text()
 
