@@ -139,7 +139,7 @@ def _count(instance: "dg.DagsterInstance", settings: Settings, name: str, date: 
             instance=instance,
             partition_key=partition,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            tags={"pc/asked": "0" * 32, "pc/asked_by": "video_files"},
+            tags={"dagster/pc_asked": "0" * 32, "dagster/pc_asked_by": "video_files"},
         )
         runs[job] = result.run_id
     return runs

@@ -1,13 +1,13 @@
 """The tags on Dagster's runs that we write or read: named here alone, for code with Dagster and SQL without it."""
 
-# Ours.
-ASKED = "pc/asked"
+# Ours. Under Dagster's own prefix those that tell a person nothing: the UI's list of runs leaves such tags out.
+ASKED = "dagster/pc_asked"
 """The hash of what a sensor asked for."""
-ASKED_BY = "pc/asked_by"
+ASKED_BY = "dagster/pc_asked_by"
 """The sensor that asked. It asks again for what no run of its own answers."""
-INFERENCE = "pc/inference"
+INFERENCE = "dagster/pc_inference"
 """On a queued run with steps that run a network over pictures; `dagster.yaml` limits how many of those go at once."""
-PROCESS = "pc/process"
+PROCESS = "dagster/pc_process"
 """On the run of a `pc` command: the process that carries it out."""
 SURPLUS = "pc/surplus"
 """On a run that was taken out of the queue for another: the id of that one."""

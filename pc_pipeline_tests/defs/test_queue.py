@@ -154,7 +154,7 @@ def test_what_a_killed_process_held_of_the_pool_is_given_back(queue):
     storage = queue.instance.event_log_storage
     ended = queue.instance.create_run_for_job(
         defs.resolve_job_def("camera_day"),
-        tags={"dagster/partition": str(MONDAY), "pc/process": "999999999 1"},
+        tags={"dagster/partition": str(MONDAY), "dagster/pc_process": "999999999 1"},
         status=dg.DagsterRunStatus.STARTED,
     )
     storage.initialize_concurrency_limit_to_default(INFERENCE)

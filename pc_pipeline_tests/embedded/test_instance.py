@@ -34,7 +34,7 @@ def test_one_run_a_partition_and_no_telemetry() -> None:
         assert limits.max_concurrent_runs == 3
         assert limits.tag_concurrency_limits == [
             {"key": "dagster/partition", "value": {"applyLimitPerUniqueValue": True}, "limit": 1},
-            {"key": "pc/inference", "limit": 2},
+            {"key": "dagster/pc_inference", "limit": 2},
         ]
         assert not instance.telemetry_enabled
 

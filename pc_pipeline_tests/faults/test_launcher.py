@@ -74,7 +74,7 @@ def test_a_stranger_with_its_number_is_not_taken_for_it(instance):
 
 def test_a_run_of_a_pc_command_is_none_of_the_launcher_s(instance):
     # It is in the command's own process, which was not started with DAGSTER_HOME.
-    assert _run_in(instance, os.getppid(), {"pc/process": f"{os.getppid()} 1"}) == WorkerStatus.RUNNING
+    assert _run_in(instance, os.getppid(), {"dagster/pc_process": f"{os.getppid()} 1"}) == WorkerStatus.RUNNING
 
 
 def test_a_run_whose_process_was_killed_before_it_began_is_told_too(instance):
@@ -82,7 +82,7 @@ def test_a_run_whose_process_was_killed_before_it_began_is_told_too(instance):
     lost = _make_run(instance, _a_dead_process(), starting, _LAUNCHED)
     others = [
         _make_run(instance, None, starting, _LAUNCHED),
-        _make_run(instance, os.getpid(), starting, {"pc/process": f"{os.getpid()} 1"}),
+        _make_run(instance, os.getpid(), starting, {"dagster/pc_process": f"{os.getpid()} 1"}),
     ]
     # Its code server died, so the queue handed it to the next one.
     again = _make_run(instance, _a_dead_process(), starting, _LAUNCHED)
