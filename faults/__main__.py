@@ -18,7 +18,7 @@ from faults.site import Extent, Site
 
 
 @click.command(
-    epilog="Examples: `make faults` does all (20 minutes), `make faults ONLY=kill TIMES=2` two kills of each kind, "
+    epilog="Examples: `make faults` does all (half an hour), `make faults ONLY=kill TIMES=2` two kills of each kind, "
     "`python -m faults --only damaged --dry` shows findings and writes nothing."
 )
 @click.option("--only", default="", help=f"Areas, with commas between: {', '.join(AREAS)}.")
