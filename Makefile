@@ -16,7 +16,7 @@ help:
 	@echo "make demo     render a video, count the people in it through Dagster, compare with the truth"
 	@echo "make test     linters, types and tests"
 	@echo "make bench    every benchmark, beside its peer or limit (15 minutes; ONLY=load: one area)"
-	@echo "make faults   kill, fill, damage and confuse a whole site; are all rows still right? (20 minutes; ONLY=disk: one area)"
+	@echo "make faults   kill, fill, damage and confuse a whole site; are all rows still right? (half an hour; ONLY=disk: one area)"
 	@echo "make up       start Postgres, Redis and the Dagster UI; make down stops them"
 	@echo "make setup    .venv with pc in it (EXTRAS=dev: tools of developers, EXTRAS=all: ultralytics and torch too)"
 	@echo "make lint     linters and types alone"
